@@ -1,0 +1,130 @@
+"""What a plug-in must be. Ours go through the same door as anybody else's.
+
+The core finds exporters and runtimes through the entry-point groups ``onnxbench.exporters`` and
+``onnxbench.runtimes``; it never imports them by name.
+
+This module is part of the worker bundle: stdlib and numpy only, Python ≥ 3.10.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+
+    from onnxbench.types import (
+        Boundary,
+        Capability,
+        ChildResult,
+        JsonObject,
+        Limits,
+        ModelSpec,
+        OpTime,
+        PlacementDoc,
+    )
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Tensor(Protocol):
+    """One input as a runtime takes it. ``dtype`` is the ONNX name; ``array`` holds the values.
+
+    Types that numpy lacks travel as raw bits: bfloat16 as uint16, float8 as uint8.
+    """
+
+    name: str
+    dtype: str
+    array: Array
+
+
+class BuildRequest(Protocol):
+    """What an adapter is told to build. ``model``: absolute path of the ONNX file."""
+
+    model: str
+    threads: int
+    boundary: Boundary
+    precision: str
+    options: Mapping[str, str]
+    profile: bool
+    """Record placement and kernel times; the engine may be slower, its times are never used."""
+    scratch: str
+    """A private folder that is deleted with the child."""
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """A model that is loaded and ready. One engine lives in one process.
+
+    ``run`` is the hot path: it executes one inference on the bound inputs and returns when the
+    outputs are complete, or, if ``sync`` is not None, when the work is queued; then ``sync()``
+    waits for it and belongs to the timed call. It must not allocate or convert anything that the
+    boundary does not ask for.
+    """
+
+    run: Callable[[], object]
+    sync: Callable[[], object] | None
+
+    def bind(self, inputs: Sequence[Tensor]) -> None:
+        """Take the inputs. Raises InputRefused, naming the input that does not fit."""
+
+    def outputs(self) -> Mapping[str, Array]:
+        """Return the outputs of the last run, by name."""
+
+    def facts(self) -> JsonObject:
+        """Return what the runtime says of itself: options as they took effect, versions, …"""
+
+    def placement(self) -> tuple[list[PlacementDoc], str | None]:
+        """Return nodes and time per provider, and the effective precision (None: not known).
+
+        Called once, last, and only on an engine that was built with ``profile``.
+        """
+
+    def op_times(self) -> list[OpTime]:
+        """Return time per operator over all runs so far; after `placement`, same condition."""
+
+    def interrupt(self) -> None:
+        """Ask a running inference to stop. Called from another thread; may do nothing."""
+
+    def close(self) -> None:
+        """Release everything."""
+
+
+class RuntimeAdapter(Protocol):
+    """A runtime behind the entry-point group ``onnxbench.runtimes``.
+
+    ``modules`` are imported by the worker, one after another, as the *import* phase.
+    """
+
+    name: str
+    modules: tuple[str, ...]
+
+    def probe(self) -> Capability:
+        """Say whether this interpreter can use the runtime. Cheap: imports nothing heavy."""
+
+    def build(self, request: BuildRequest) -> Engine:
+        """Load the model: the *load* phase. Raises AdapterError."""
+
+
+class Exporter(Protocol):
+    """A source of ONNX files behind the entry-point group ``onnxbench.exporters``."""
+
+    name: str
+
+    def export(self, spec: ModelSpec, folder: Path) -> Path:
+        """Return the ONNX file of ``spec``: one that exists already, or a new one in ``folder``.
+
+        Raises ExportError or UsageError.
+        """
+
+
+class Target(Protocol):
+    """A place where workers run: a host and a Python interpreter there."""
+
+    name: str
+
+    def run_worker(self, request: JsonObject, limits: Limits) -> ChildResult:
+        """Run one worker process to its end and say how it ended. Never raises for its faults."""
