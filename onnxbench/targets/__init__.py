@@ -1,0 +1,1 @@
+"""Where a worker runs: bundles, supervised child processes, this machine, the measuring lock."""

@@ -1,0 +1,114 @@
+"""The worker bundle: a folder, named by content hash, that holds all that a worker imports.
+
+Every worker is started from one, the local one too: the same bytes run in any interpreter that
+has numpy and a runtime, and onnxbench need not be installed there. Its hash is recorded, for it
+names the code that measured.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from importlib.resources.abc import Traversable
+
+MODULES = ("__init__.py", "types.py", "protocols.py", "errors.py")
+PACKAGES = ("onnxbench.worker", "onnxbench.probes", "onnxbench.runtimes")
+MAIN = "from onnxbench.worker.main import main\n\nmain()\n"
+
+
+def contents(adapter_module: str) -> dict[str, bytes]:
+    """Return relative path → bytes of the bundle that serves ``adapter_module``.
+
+    A third-party adapter brings the whole of its own top-level package along.
+    """
+    core = resources.files("onnxbench")
+    files = {f"onnxbench/{name}": (core / name).read_bytes() for name in MODULES}
+    for package in PACKAGES:
+        files.update(_sources(resources.files(package), package.replace(".", "/")))
+    top = adapter_module.partition(".")[0]
+    if top != "onnxbench":
+        files.update(_package_or_module(top))
+    files["__main__.py"] = MAIN.encode()
+    return files
+
+
+def fingerprint(files: dict[str, bytes]) -> str:
+    """Return the SHA-256 over names and contents of a bundle."""
+    hasher = hashlib.sha256()
+    for name, data in sorted(files.items()):
+        hasher.update(f"{name}\0{len(data)}\0".encode())
+        hasher.update(data)
+    return hasher.hexdigest()
+
+
+def materialize(files: dict[str, bytes], cache: Path) -> Path:
+    """Return the folder of the bundle below ``cache``, written if it is not there unchanged.
+
+    The folder is the user's alone (0700) and is checked against the wanted bytes each time:
+    it is code that will be run.
+    """
+    folder = cache / "bundles" / fingerprint(files)[:20]
+    if _is_intact(folder, files):
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = Path(tempfile.mkdtemp(prefix="new-", dir=folder.parent))
+    for name, data in files.items():
+        path = fresh / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    if folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        fresh.rename(folder)
+    except OSError:  # another process was faster; its bytes are checked like any others
+        shutil.rmtree(fresh, ignore_errors=True)
+        if not _is_intact(folder, files):
+            raise
+    return folder
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder for onnxbench (``ONNXBENCH_CACHE``, then the platform's)."""
+    chosen = os.environ.get("ONNXBENCH_CACHE")
+    if chosen:
+        return Path(chosen)
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "onnxbench"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "onnxbench"
+
+
+def _sources(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
+    for entry in folder.iterdir():
+        if entry.is_dir() and entry.name != "__pycache__":
+            yield from _sources(entry, f"{prefix}/{entry.name}")
+        elif entry.name.endswith(".py"):
+            yield f"{prefix}/{entry.name}", entry.read_bytes()
+
+
+def _package_or_module(name: str) -> Iterator[tuple[str, bytes]]:
+    import importlib.util  # noqa: PLC0415 - only third-party adapters need it
+
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        return
+    if spec.submodule_search_locations:
+        yield from _sources(resources.files(name), name)
+    else:
+        yield f"{name}.py", Path(spec.origin).read_bytes()
+
+
+def _is_intact(folder: Path, files: dict[str, bytes]) -> bool:
+    try:
+        return all((folder / name).read_bytes() == data for name, data in files.items())
+    except OSError:
+        return False

@@ -1,0 +1,55 @@
+"""The environment variables a child process gets: an allow-list, and a private home."""
+
+from __future__ import annotations
+
+import os
+import random
+import site
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PASSED = {
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+    "DYLD_LIBRARY_PATH",
+    "SYSTEMROOT",
+    "VIRTUAL_ENV",
+}
+PASSED_PREFIXES = ("CUDA_", "NVIDIA_", "OMP_", "KMP_", "MKL_", "OPENBLAS_", "ORT_", "MALLOC_")
+"""Variables that runtimes read; the worker records them with its result."""
+
+PADDING_BYTES = 4096
+
+
+def child_environment(home: Path, padding_seed: str) -> dict[str, str]:
+    """Return the environment of a child whose home and caches lie in ``home``.
+
+    PYTHONPATH is left out: a worker imports from its bundle and from the interpreter's own
+    packages, user site included. The size of the environment moves the stack and with it the
+    speed (Mytkowicz et al., ASPLOS 2009), so it is varied from process to process.
+    """
+    passed = {
+        name: value
+        for name, value in os.environ.items()
+        if name in PASSED or name.startswith(PASSED_PREFIXES)
+    }
+    private = str(home)
+    return {
+        **passed,
+        "HOME": private,
+        "TMPDIR": private,
+        "XDG_CACHE_HOME": private,
+        "XDG_CONFIG_HOME": private,
+        "PYTHONUSERBASE": site.getuserbase(),
+        "PYTHONIOENCODING": "utf-8",
+        "ORT_DISABLE_TELEMETRY": "1",
+        "HF_HUB_OFFLINE": "1",
+        "ONNXBENCH_PADDING": "x" * random.Random(padding_seed).randrange(PADDING_BYTES),
+    }

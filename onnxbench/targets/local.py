@@ -1,0 +1,139 @@
+"""This machine as a target: a bundle, a private folder and a supervised process per child."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+import tempfile
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from onnxbench.probes import memory
+from onnxbench.targets import bundle
+from onnxbench.targets.environment import child_environment
+from onnxbench.targets.process import Deadlines, Outcome, supervise
+from onnxbench.text import safe_block
+from onnxbench.types import ChildResult, ErrorDoc, Limits, Measurement, Status
+
+if TYPE_CHECKING:
+    from onnxbench.types import JsonObject
+
+LOG_LINES = 20
+"""Last lines of a failed child's output that its record keeps."""
+
+
+class LocalTarget:
+    """A Python interpreter on this machine."""
+
+    name = "local"
+
+    def __init__(self, interpreter: str = sys.executable, cache: Path | None = None) -> None:
+        self._interpreter = interpreter
+        self._cache = cache or bundle.cache_folder()
+        self._bundles: dict[str, Path] = {}
+
+    def bundle_for(self, adapter: str) -> Path:
+        """Return the bundle folder that serves ``adapter`` (``module:attribute``)."""
+        module = adapter.partition(":")[0]
+        if module not in self._bundles:
+            self._bundles[module] = bundle.materialize(bundle.contents(module), self._cache)
+        return self._bundles[module]
+
+    def run_worker(self, request: JsonObject, limits: Limits) -> ChildResult:
+        """Run one worker on ``request`` (`onnxbench.worker.job.Job.document`) to its end."""
+        argv = [self._interpreter, str(self.bundle_for(request["adapter"]))]
+        return run_child(argv, request, limits)
+
+
+def run_child(argv: list[str], request: JsonObject, limits: Limits) -> ChildResult:
+    """Run ``argv JOB.json CHANNEL`` in a private folder and return its result.
+
+    The child's ``result`` frame is ``{type, nonce, measurement}`` with samples as its blob; a
+    child that ends without one is given the state that its end deserves.
+    """
+    nonce = secrets.token_hex(8)
+    started = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    kills_before = memory.oom_kills()
+    with tempfile.TemporaryDirectory(prefix="onnxbench-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        job = folder / "job.json"
+        job.write_text(json.dumps({**request, "nonce": nonce}), encoding="utf-8")
+        outcome = supervise(
+            [*argv, str(job)],
+            environment=child_environment(folder, nonce),
+            folder=folder,
+            nonce=nonce,
+            deadlines=Deadlines(
+                limits.start_s, limits.grace_s, max(limits.steady_s, limits.build_s, limits.run_s)
+            ),
+        )
+    kills_after = memory.oom_kills()
+    out_of_memory = None not in (kills_before, kills_after) and kills_before != kills_after
+    status, error, measurement, samples = judge(outcome, out_of_memory=out_of_memory)
+    return ChildResult(
+        status=status,
+        error=error,
+        measurement=measurement,
+        samples=samples,
+        wall_ns=outcome.wall_ns,
+        exit_code=outcome.exit_code,
+        signal=outcome.signal,
+        log=safe_block(outcome.log.decode("utf-8", "replace")),
+        started=started,
+    )
+
+
+def judge(
+    outcome: Outcome, *, out_of_memory: bool
+) -> tuple[Status, ErrorDoc | None, Measurement | None, bytes]:
+    """Return the one named state of a child that has ended, and what it reported."""
+    results = [frame for frame in outcome.frames if frame.document.get("type") == "result"]
+    if outcome.end == "exited" and outcome.exit_code == 0 and len(results) == 1:
+        measurement = results[0].document.get("measurement")
+        if isinstance(measurement, dict) and "status" in measurement:
+            return measurement["status"], measurement["error"], measurement, results[0].blob  # type: ignore[return-value]
+    status, kind, message, hint = _fault(outcome, out_of_memory=out_of_memory)
+    last = "\n".join(outcome.log.decode("utf-8", "replace").splitlines()[-LOG_LINES:]).strip()
+    if last:
+        message = f"{message}; its last output: {last[-1000:]}"
+    return status, {"kind": kind, "message": message, "hint": hint, "phase": outcome.phase}, None, b""
+
+
+def _fault(outcome: Outcome, *, out_of_memory: bool) -> tuple[Status, str, str, str]:
+    phase = outcome.phase
+    if outcome.end == "deadline":
+        return (
+            "timeout-hard",
+            "hard-time-limit",
+            f"the process did not end within the time limit of {phase} and was killed",
+            "raise --cell-timeout if the model is that slow",
+        )
+    if outcome.end == "protocol":
+        return (
+            "error",
+            "protocol",
+            f"the process was killed: {outcome.fault}",
+            "a native library wrote where it must not; report it with the model's name",
+        )
+    if outcome.signal == "SIGKILL" and out_of_memory:
+        return (
+            "oom",
+            "SIGKILL",
+            f"the system ran out of memory and killed the process during {phase}",
+            "choose a smaller --batch, or free memory",
+        )
+    if outcome.signal is not None:
+        return (
+            "crashed",
+            outcome.signal,
+            f"the process was ended by {outcome.signal} during {phase}",
+            "the runtime crashed on this model; try another version of it",
+        )
+    return (
+        "error",
+        "no-result",
+        f"the process ended with code {outcome.exit_code} during {phase}, without a result",
+        "onnxbench doctor checks the runtime's installation",
+    )
