@@ -1,0 +1,110 @@
+"""Layers between us and the metal: emulator, hypervisor, container. Best effort, from files.
+
+A hypervisor that wants to stay unseen, or gives the guest no firmware tables, does stay unseen.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+
+from onnxbench.probes import cpu
+from onnxbench.probes.kernel import LIVE, Kernel
+
+_X86 = {"x86_64", "amd64", "i386", "i686"}
+_ARM = {"aarch64", "arm64"}
+
+# Substrings of the DMI vendor and product names, as systemd-detect-virt knows them.
+_FIRMWARE = (
+    ("Amazon EC2", "amazon"),
+    ("Google Compute Engine", "google"),
+    ("VMware", "vmware"),
+    ("VirtualBox", "virtualbox"),
+    ("Microsoft Corporation Virtual Machine", "hyper-v"),
+    ("Parallels", "parallels"),
+    ("OpenStack", "kvm"),
+    ("KVM", "kvm"),
+    ("QEMU", "qemu"),
+    ("Xen", "xen"),
+    ("BHYVE", "bhyve"),
+    ("Apple Virtualization", "apple"),
+)
+
+
+def emulator(kernel: Kernel = LIVE, machine: str | None = None) -> str | None:
+    """Return what translates our instructions (``qemu-user``, ``qemu-tcg``, ``rosetta``), or None.
+
+    ``machine``: the architecture that we were told, by default `platform.machine`.
+    """
+    arch = (machine or platform.machine()).lower()
+    if _interpreter_is_qemu(kernel):
+        return "qemu-user"
+    for block in cpu.processors(kernel)[:1]:
+        name = block.get("model name", "")
+        if "VirtualApple" in block.get("vendor_id", "") + name:
+            return "rosetta"
+        # qemu-user of before 2023 shows the host's cpuinfo to a guest of another architecture.
+        if arch in _ARM and "vendor_id" in block or arch in _X86 and "CPU implementer" in block:
+            return "qemu-user"
+        # QEMU's own CPU model without KVM's clock: the TCG compiler runs the whole machine.
+        # On ARM its `max` model has the implementer that is reserved for software.
+        if "QEMU" in name and "kvm-clock" not in _clocksources(kernel):
+            return "qemu-tcg"
+        if block.get("CPU implementer") in ("0x00", "0x0"):
+            return "qemu-tcg"
+    return None
+
+
+def hypervisor(kernel: Kernel = LIVE) -> str | None:
+    """Return the name of the hypervisor below us, ``unknown`` if there is one without a name.
+
+    None: no sign of one, which is not a proof.
+    """
+    if kind := kernel.text("/sys/hypervisor/type"):
+        return kind
+    firmware = " ".join(
+        kernel.text(f"/sys/class/dmi/id/{name}") or ""
+        for name in ("sys_vendor", "product_name", "bios_vendor", "board_vendor")
+    )
+    for mark, name in _FIRMWARE:
+        if mark in firmware:
+            return name
+    if "kvm-clock" in _clocksources(kernel):
+        return "kvm"
+    if "hyperv" in _clocksources(kernel):
+        return "hyper-v"
+    if kernel.text("/proc/device-tree/hypervisor/compatible"):
+        return "kvm"
+    flags = {
+        flag for block in cpu.processors(kernel)[:1] for flag in block.get("flags", "").split()
+    }
+    return "unknown" if "hypervisor" in flags else None
+
+
+def container(kernel: Kernel = LIVE) -> str | None:
+    """Return the kind of container around us (``docker``, ``podman``, ``wsl`` …), or None."""
+    if kernel.exists("/run/.containerenv"):
+        return "podman"
+    if kernel.exists("/.dockerenv"):
+        return "docker"
+    if name := kernel.text("/run/systemd/container") or os.environ.get("container"):
+        return name
+    if kernel.exists("/var/run/secrets/kubernetes.io"):
+        return "kubernetes"
+    groups = kernel.text("/proc/self/cgroup") or ""
+    for mark in ("kubepods", "docker", "containerd", "lxc"):
+        if mark in groups:
+            return mark
+    if "microsoft" in (kernel.text("/proc/version") or "").lower():
+        return "wsl"
+    return None
+
+
+def _clocksources(kernel: Kernel) -> str:
+    return kernel.text("/sys/devices/system/clocksource/clocksource0/available_clocksource") or ""
+
+
+def _interpreter_is_qemu(kernel: Kernel) -> bool:
+    # qemu-user answers /proc/self/exe itself, but not the same link by way of the thread.
+    real = kernel.link(f"/proc/self/task/{os.getpid()}/exe") or ""
+    return os.path.basename(real).startswith("qemu-")
