@@ -1,0 +1,1 @@
+"""Sources of ONNX files. Installed as ``onnxbench.exporters``; found through entry points."""

@@ -1,0 +1,165 @@
+"""``models.yaml`` → `ModelSpec`. Every error says file, line and column.
+
+`onnxbench.catalog_yaml` reads the text, `onnxbench.catalog_schema` says what may stand in it;
+here are the rules that tie models and suites together.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from onnxbench.catalog_yaml import KEY, MarkedYaml, Place
+from onnxbench.errors import UsageError
+from onnxbench.suggest import did_you_mean
+from onnxbench.types import ModelSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic_core import ErrorDetails
+
+    from onnxbench.catalog_schema import Document
+
+FILE_NAME = "models.yaml"
+DEFAULT_SUITE = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The models of one file and its suites, both in the order of the file.
+
+    ``suites`` maps a name to ids; `DEFAULT_SUITE` is always there.
+    """
+
+    path: Path
+    models: Mapping[str, ModelSpec]
+    suites: Mapping[str, tuple[str, ...]]
+
+    def find(self, model_id: str) -> ModelSpec:
+        """Return the model called ``model_id``. Raises UsageError with the nearest id."""
+        if model_id not in self.models:
+            raise UsageError(
+                f"no model {model_id} in {self.path}", did_you_mean(model_id, self.models)
+            )
+        return self.models[model_id]
+
+    def suite(self, name: str) -> list[ModelSpec]:
+        """Return the models of the suite. Raises UsageError with the nearest name."""
+        if name not in self.suites:
+            raise UsageError(f"no suite {name} in {self.path}", did_you_mean(name, self.suites))
+        return [self.models[model_id] for model_id in self.suites[name]]
+
+
+def locate(path: Path | None = None) -> Path:
+    """Return the catalogue to read: ``path``, else ``./models.yaml``, else the shipped one."""
+    if path is not None:
+        return path
+    if (here := Path(FILE_NAME)).is_file():
+        return here
+    package = Path(str(importlib.resources.files("onnxbench")))
+    shipped = package / FILE_NAME
+    # An editable install has no copy in the package: the file lies at the top of the clone.
+    return shipped if shipped.is_file() else package.parent / FILE_NAME
+
+
+def load(path: Path | None = None) -> Catalog:
+    """Read and check the catalogue at ``path``, or the one that `locate` finds.
+
+    Relative ``file:`` sources are taken from the folder of the YAML file. Raises CatalogError.
+    """
+    path = locate(path)
+    source = MarkedYaml.read(path)
+    document = _validated(source)
+    models: dict[str, ModelSpec] = {}
+    for index, model in enumerate(document.models):
+        if model.id in models:
+            source.fail(("models", index, "id"), f"the id {model.id} stands here a second time")
+        low_high = model.input_range
+        if low_high and low_high[0] >= low_high[1]:
+            source.fail(("models", index, "input_range"), "the low end must be below the high end")
+        models[model.id] = ModelSpec(
+            id=model.id,
+            source=_absolute(model.source, path.parent),
+            task=model.task,
+            weights=model.weights,
+            family=model.family,
+            tags=tuple(model.tags),
+            input_range=(low_high[0], low_high[1]) if low_high else None,
+            published=tuple(model.published.items()),
+        )
+    return Catalog(path, models, _suites(document, models, source))
+
+
+def _validated(source: MarkedYaml) -> Document:
+    from pydantic import ValidationError  # noqa: PLC0415 - costs more than `--help` may take
+
+    from onnxbench.catalog_schema import Document  # noqa: PLC0415
+
+    try:
+        return Document.model_validate(source.value)
+    except ValidationError as invalid:
+        errors = invalid.errors(include_url=False, include_context=False, include_input=True)
+        problems = [_problem(source, error) for error in errors]
+        first = min(problems, key=lambda problem: source.position(problem[0]))
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        place, text, hint = first
+        source.fail(place, text + more, hint)
+
+
+def _problem(source: MarkedYaml, error: ErrorDetails) -> tuple[Place, str, str]:
+    """Return place, text and hint of one of pydantic's errors."""
+    from onnxbench.catalog_schema import keys_beside  # noqa: PLC0415
+
+    loc = error["loc"]
+    key = str(loc[-1]) if loc else ""
+    match error["type"]:
+        case "extra_forbidden":
+            hint = did_you_mean(key, keys_beside(loc))
+            return source.place((*loc, KEY)), f"unknown key {key}", hint
+        case "missing":
+            return source.place(loc), f"the key {key} is missing here", ""
+        case "model_type" | "dict_type":
+            return source.place(loc), "should be a mapping of keys to values", ""
+        case _:
+            named = next((f"{part}: " for part in reversed(loc) if isinstance(part, str)), "")
+            return source.place(loc), named + error["msg"], ""
+
+
+def _absolute(source: str, folder: Path) -> str:
+    scheme, _, location = source.partition(":")
+    return f"file:{(folder / location).absolute()}" if scheme == "file" else source
+
+
+def _suites(
+    document: Document, models: Mapping[str, ModelSpec], source: MarkedYaml
+) -> dict[str, tuple[str, ...]]:
+    resolved: dict[str, tuple[str, ...]] = {}
+    aliases: dict[str, str] = {}
+    for name, suite in document.suites.items():
+        if isinstance(suite, str):
+            aliases[name] = suite
+        elif isinstance(suite, list):
+            for index, model_id in enumerate(suite):
+                if model_id not in models:
+                    hint = did_you_mean(model_id, models)
+                    source.fail(("suites", name, index), f"no model {model_id}", hint)
+            resolved[name] = tuple(dict.fromkeys(suite))
+        else:
+            wanted = set(suite.tags)
+            resolved[name] = tuple(m.id for m in models.values() if wanted <= set(m.tags))
+            if not resolved[name]:
+                tags = {tag for model in models.values() for tag in model.tags}
+                unknown = next((tag for tag in suite.tags if tag not in tags), None)
+                hint = did_you_mean(unknown, tags) if unknown else "ask for fewer tags"
+                source.fail(("suites", name), "no model carries all of these tags", hint)
+    for name, target in aliases.items():
+        if target not in resolved:
+            # An alias of an alias is refused with the rest: it could go round in a circle.
+            hint = did_you_mean(target, resolved)
+            source.fail(("suites", name), f"no suite {target} with ids or tags", hint)
+    resolved |= {name: resolved[target] for name, target in aliases.items()}
+    resolved.setdefault(DEFAULT_SUITE, tuple(models))
+    return {name: resolved[name] for name in (*document.suites, DEFAULT_SUITE)}

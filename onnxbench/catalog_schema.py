@@ -1,0 +1,78 @@
+"""What may stand in ``models.yaml``. Validation only; imported when a catalogue is read.
+
+Kept apart from `onnxbench.catalog` because importing pydantic takes longer than
+``onnxbench --help`` may.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+Word = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)]
+"""Suites, tags, families: lower case, so that nobody has to remember the case."""
+
+ModelId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+"""Never looks like a path: on the command line, an argument with a separator is a file."""
+
+Source = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*:.+$", max_length=4096)]
+Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+Text = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class Strict(BaseModel):
+    """No unknown key, no conversion: ``"1"`` is not 1 and ``no`` is not a name."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class Model(Strict):
+    """One entry under ``models``."""
+
+    id: ModelId
+    source: Source
+    task: Word | None = None
+    weights: Literal["pretrained", "random", "light"] | None = None
+    """What the numbers in the file are; ``light``: placeholders, the topology alone is real."""
+    family: Word | None = None
+    tags: list[Word] = []
+    input_range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    published: dict[Word, Count | float | Text] = {}
+
+
+class Query(Strict):
+    """A suite given by tags: the models that carry all of them."""
+
+    tags: Annotated[list[Word], Field(min_length=1)]
+
+
+Suite = Annotated[
+    Annotated[Word, Tag("str")]
+    | Annotated[list[ModelId], Field(min_length=1), Tag("list")]
+    | Annotated[Query, Tag("dict")],
+    Discriminator(
+        lambda value: type(value).__name__,
+        custom_error_type="suite",
+        custom_error_message="a suite is a list of ids, {tags: […]}, or the name of another suite",
+    ),
+]
+
+
+class Document(Strict):
+    """The whole file."""
+
+    version: Literal[1]
+    models: Annotated[list[Model], Field(min_length=1)]
+    suites: dict[Word, Suite] = {}
+
+
+def keys_beside(loc: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that may stand in the mapping whose key is the last part of ``loc``."""
+    match loc:
+        case (_,):
+            return list(Document.model_fields)
+        case ("models", int(), _):
+            return list(Model.model_fields)
+        case _:
+            return list(Query.model_fields)
