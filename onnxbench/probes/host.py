@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import socket
 import uuid
+from typing import TYPE_CHECKING
 
-from onnxbench.probes import cpu, virtual
+from onnxbench.probes import cpu, facts, heat, memory, power, processor, software, virtual
 from onnxbench.probes.kernel import LIVE, Kernel
 from onnxbench.types import Device
+
+if TYPE_CHECKING:
+    from onnxbench.probes.facts import Fact
+    from onnxbench.types import JsonObject
 
 
 def host_id(kernel: Kernel = LIVE) -> str:
@@ -41,6 +47,68 @@ def device(kernel: Kernel = LIVE) -> Device:
         arch=platform.machine().lower() or "unknown",
         emulated=virtual.emulator(kernel) is not None,
     )
+
+
+def environment(kernel: Kernel = LIVE) -> JsonObject:
+    """Return what may make the same cell faster or slower here than elsewhere.
+
+    An allow-list: sections ``host``, ``cpu``, ``memory``, ``kernel``, ``software``, and
+    ``reasons``, which says for every None (``"cpu.governor"``) why it is one. No user name, host
+    name, serial number or variable outside `software.RECORDED_VARIABLES` is in it.
+    """
+    return facts.document(
+        {
+            "host": _host_facts(kernel),
+            "cpu": processor.facts(kernel),
+            "memory": memory.facts(kernel),
+            "kernel": _kernel_facts(kernel),
+            "software": {
+                "python": (software.python(), ""),
+                "libc": (software.libc(), "the platform does not say"),
+                "variables": (software.recorded_variables(), ""),
+            },
+        }
+    )
+
+
+def _host_facts(kernel: Kernel) -> dict[str, Fact]:
+    uptime = (kernel.text("/proc/uptime") or "").partition(" ")[0]
+    sensors = [sensor._asdict() for sensor in heat.temperatures(kernel)]
+    return {
+        "id": (host_id(kernel), ""),
+        "boot_id": (boot_id(kernel), "this kernel has no boot id"),
+        "uptime_s": (_number(uptime), "no /proc/uptime"),
+        "load_average": (
+            list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
+            "this platform has none",
+        ),
+        "board": (kernel.text("/proc/device-tree/model"), "no device tree"),
+        "emulator": (virtual.emulator(kernel), "no sign of one"),
+        "hypervisor": (virtual.hypervisor(kernel), "no sign of one"),
+        "container": (virtual.container(kernel), "no sign of one"),
+        "temperatures": (sensors or None, "no sensor of the processor is shown here"),
+        "power_source": (power.source(kernel), "no power supply is listed here"),
+    }
+
+
+def _kernel_facts(kernel: Kernel) -> dict[str, Fact]:
+    untold = "not told by this kernel"
+    return {
+        "system": (platform.system() or None, untold),
+        "release": (platform.release() or None, untold),
+        "version": (platform.version() or None, untold),
+        "mitigations": (software.mitigations(kernel), untold),
+        "huge_pages": (software.huge_pages(kernel), untold),
+        "aslr": (software.address_randomization(kernel), untold),
+        "clocksource": (software.clocksource(kernel), untold),
+    }
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _digest(*parts: str) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from onnxbench.probes import cgroup
 from onnxbench.probes.kernel import LIVE, Kernel, whole_number
+
+if TYPE_CHECKING:
+    from onnxbench.probes.facts import Fact
 
 _NO_LIMIT = 1 << 60
 """Version 1 writes "no limit" as the largest page-aligned 64-bit number."""
@@ -67,6 +71,30 @@ def cgroup_limit_bytes(kernel: Kernel = LIVE) -> int | None:
 def oom_kills(kernel: Kernel = LIVE) -> int | None:
     """Return how many processes the kernel killed for want of memory since boot (Linux 4.13)."""
     return kernel.entry("/proc/vmstat", "oom_kill")
+
+
+def swap_bytes(kernel: Kernel = LIVE) -> tuple[int, int] | None:
+    """Return (total, used) swap space of the machine; total 0 means there is none."""
+    rows = kernel.table("/proc/meminfo")
+    if "SwapTotal" not in rows or "SwapFree" not in rows:
+        return None
+    return rows["SwapTotal"], rows["SwapTotal"] - rows["SwapFree"]
+
+
+def facts(kernel: Kernel = LIVE) -> dict[str, Fact]:
+    """Return the section ``memory`` of the environment."""
+    total, used = swap_bytes(kernel) or (None, None)
+    untold = "no /proc/meminfo"
+    return {
+        "total_bytes": (kernel.entry("/proc/meminfo", "MemTotal"), untold),
+        "available_bytes": (available_bytes(kernel), untold),
+        "swap_total_bytes": (total, untold),
+        "swap_used_bytes": (used, untold),
+        "cgroup_limit_bytes": (
+            cgroup_limit_bytes(kernel),
+            "no limit is set, or none that we can see",
+        ),
+    }
 
 
 def _limits(kernel: Kernel) -> list[tuple[int, int]]:

@@ -31,6 +31,13 @@ _FIRMWARE = (
 )
 
 
+_CONTAINER_FILES = (
+    ("/run/.containerenv", "podman"),
+    ("/.dockerenv", "docker"),
+    ("/var/run/secrets/kubernetes.io", "kubernetes"),
+)
+
+
 def emulator(kernel: Kernel = LIVE, machine: str | None = None) -> str | None:
     """Return what translates our instructions (``qemu-user``, ``qemu-tcg``, ``rosetta``), or None.
 
@@ -44,11 +51,11 @@ def emulator(kernel: Kernel = LIVE, machine: str | None = None) -> str | None:
         if "VirtualApple" in block.get("vendor_id", "") + name:
             return "rosetta"
         # qemu-user of before 2023 shows the host's cpuinfo to a guest of another architecture.
-        if arch in _ARM and "vendor_id" in block or arch in _X86 and "CPU implementer" in block:
+        if "vendor_id" in block if arch in _ARM else arch in _X86 and "CPU implementer" in block:
             return "qemu-user"
         # QEMU's own CPU model without KVM's clock: the TCG compiler runs the whole machine.
         # On ARM its `max` model has the implementer that is reserved for software.
-        if "QEMU" in name and "kvm-clock" not in _clocksources(kernel):
+        if "QEMU" in name and "kvm-clock" not in clocksources(kernel):
             return "qemu-tcg"
         if block.get("CPU implementer") in ("0x00", "0x0"):
             return "qemu-tcg"
@@ -69,9 +76,9 @@ def hypervisor(kernel: Kernel = LIVE) -> str | None:
     for mark, name in _FIRMWARE:
         if mark in firmware:
             return name
-    if "kvm-clock" in _clocksources(kernel):
+    if "kvm-clock" in clocksources(kernel):
         return "kvm"
-    if "hyperv" in _clocksources(kernel):
+    if "hyperv_clocksource_tsc_page" in clocksources(kernel):
         return "hyper-v"
     if kernel.text("/proc/device-tree/hypervisor/compatible"):
         return "kvm"
@@ -83,25 +90,22 @@ def hypervisor(kernel: Kernel = LIVE) -> str | None:
 
 def container(kernel: Kernel = LIVE) -> str | None:
     """Return the kind of container around us (``docker``, ``podman``, ``wsl`` …), or None."""
-    if kernel.exists("/run/.containerenv"):
-        return "podman"
-    if kernel.exists("/.dockerenv"):
-        return "docker"
-    if name := kernel.text("/run/systemd/container") or os.environ.get("container"):
+    for mark, name in _CONTAINER_FILES:
+        if kernel.exists(mark):
+            return name
+    if name := kernel.text("/run/systemd/container"):
         return name
-    if kernel.exists("/var/run/secrets/kubernetes.io"):
-        return "kubernetes"
     groups = kernel.text("/proc/self/cgroup") or ""
     for mark in ("kubepods", "docker", "containerd", "lxc"):
         if mark in groups:
             return mark
-    if "microsoft" in (kernel.text("/proc/version") or "").lower():
-        return "wsl"
-    return None
+    return "wsl" if "microsoft" in (kernel.text("/proc/version") or "").lower() else None
 
 
-def _clocksources(kernel: Kernel) -> str:
-    return kernel.text("/sys/devices/system/clocksource/clocksource0/available_clocksource") or ""
+def clocksources(kernel: Kernel = LIVE) -> list[str]:
+    """Return the counters the kernel could tell time by; a hypervisor's own gives it away."""
+    base = "/sys/devices/system/clocksource/clocksource0"
+    return (kernel.text(f"{base}/available_clocksource") or "").split()
 
 
 def _interpreter_is_qemu(kernel: Kernel) -> bool:
