@@ -1,0 +1,89 @@
+"""What a record says in words: failed attempts, odd outputs, spikes, and nulls without a field
+for their reason.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from onnxbench.measure.children import measurements
+from onnxbench.text import safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from onnxbench.measure.children import Children
+    from onnxbench.measure.distribution import Distribution
+    from onnxbench.types import Measurement
+
+PHASES = ("import", "load", "first_run", "warmup")
+"""The phases that a record tells apart, in the order in which they happen."""
+
+_SPIKY = 0.10
+"""Outliers that take more than this share of a process's time are worth a note; our judgement."""
+
+
+def notes(children: Children, distributions: Sequence[Distribution]) -> list[str]:
+    """Return the notes of one cell, ours first, then those of its processes without repeats."""
+    facts = measurements([children.facts] if children.facts else [])
+    timed = measurements(children.good)
+    said = (note for measurement in (*facts, *timed) for note in measurement.get("notes", []))
+    return [
+        *children.notes(),
+        *_outputs(facts, timed),
+        *_spikes(distributions),
+        *_unobserved(timed),
+        *_unreported(facts, timed),
+        *dict.fromkeys(safe_text(note) for note in said),
+    ]
+
+
+def _outputs(facts: Sequence[Measurement], timed: Sequence[Measurement]) -> list[str]:
+    found = []
+    everyone = [*facts, *timed]
+    changed = sum(m.get("outputs_sha256") != m.get("outputs_sha256_after") for m in everyone)
+    different = len({m["outputs_sha256"] for m in everyone if "outputs_sha256" in m})
+    if changed:
+        found.append(
+            f"nondeterministic-output: two runs on the same inputs gave different outputs in"
+            f" {changed} of {len(everyone)} processes"
+        )
+    elif different > 1:
+        found.append(f"nondeterministic-output: {different} different outputs between processes")
+    nonfinite = sum(m.get("parity", {}).get("nonfinite", 0) for m in facts)
+    if nonfinite:
+        found.append(f"nonfinite-output: {nonfinite} output elements are NaN or infinite")
+    return found
+
+
+def _spikes(distributions: Sequence[Distribution]) -> list[str]:
+    worst = max(distributions, key=lambda d: d.outliers.time_share, default=None)
+    if worst is None or worst.outliers.time_share <= _SPIKY:
+        return []
+    share, count = 100 * worst.outliers.time_share, worst.outliers.count
+    return [f"outliers: {count} of {worst.count} samples take {share:.0f} % of a process's time"]
+
+
+def _unobserved(timed: Sequence[Measurement]) -> list[str]:
+    """Say where the verdict could not look at other load at all."""
+    loads = [measurement.get("load", {}) for measurement in timed]
+    unseen = [
+        name
+        for name in ("foreign_cores", "steal_share")
+        if loads and all(load.get(name) is None for load in loads)
+    ]
+    reason = next((load["reason"] for load in loads if load.get("reason")), "not reported")
+    return [f"not observed: {', '.join(unseen)} ({safe_text(reason)})"] if unseen else []
+
+
+def _unreported(facts: Sequence[Measurement], timed: Sequence[Measurement]) -> list[str]:
+    """Give the reasons of nulls and gaps in the record that have no field for one."""
+    found = []
+    missing = [p for p in PHASES if all(p not in m.get("phases_ns", {}) for m in timed)]
+    if missing:
+        found.append(f"phases_ns: no timed process reported {', '.join(missing)}")
+    if not any(m.get("placement") for m in facts):
+        found.append("placement: no facts process reported any")
+    if not any(m.get("precision_effective") for m in facts):
+        found.append("precision_effective: no facts process reported it")
+    return found

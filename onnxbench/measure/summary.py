@@ -1,0 +1,192 @@
+"""From the raw children of one cell to its record.
+
+A record holds nothing that cannot be computed again from the stored children by the same formulas;
+`FORMULA` names their version. The caller adds ``run_id``, ``created``, ``tool`` and ``reproduce``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import statistics
+from typing import TYPE_CHECKING, Any
+
+from onnxbench.measure.children import Children, measurements, outcome, samples_ns
+from onnxbench.measure.distribution import describe
+from onnxbench.measure.evidence import gather
+from onnxbench.measure.interval import t_interval
+from onnxbench.measure.latency import latency, no_latency
+from onnxbench.measure.notes import PHASES, notes
+from onnxbench.measure.verdict import Situation, judge, not_measured
+from onnxbench.types import SCHEMA, digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from onnxbench.types import (
+        Cell,
+        Child,
+        JsonObject,
+        LatencyDoc,
+        Measurement,
+        MemoryDoc,
+        ParityDoc,
+        Record,
+        Sampling,
+    )
+
+FORMULA = 1
+"""Version of the formulas behind a summary; goes up whenever equal samples would give another."""
+
+
+def summarize(cell: Cell, children: Sequence[Child], sampling: Sampling, stop: str) -> Record:
+    """Return the record of ``cell`` from its children, in the order in which they ran.
+
+    ``stop``: what ended the cell, as `stopping.decide` or the session says.
+    """
+    sorted_children = Children.sort(children)
+    good = sorted_children.good
+    status, error = sorted_children.ending()
+    samples = [samples_ns(child) for child in good]
+    distributions = [describe(of_process) for of_process in samples]
+    cause = f"{status}: {error['message']}" if error else status
+    measured = latency(samples, distributions) if good else no_latency(f"not timed: {cause}")
+    facts: Measurement = (sorted_children.facts and sorted_children.facts.result.measurement) or {}
+    tables = measurements([sorted_children.op_times] if sorted_children.op_times else [])
+    environment = _environment(facts, children)
+    throughput, throughput_reason = _throughput(cell.batch, measured)
+    record: Record = {
+        "schema": SCHEMA,
+        "record_id": digest([cell.document(), digest(environment), _evidence_hash(children)]),
+        "status": status,
+        "error": error,
+        "cell_id": cell.cell_id,
+        "cell": cell.document(),
+        "latency": measured,
+        "throughput_per_s": throughput,
+        "phases_ns": _phases(good),
+        "memory": _memory(good),
+        "placement": facts.get("placement", []),
+        "precision_effective": facts.get("precision_effective"),
+        "parity": _parity(facts),
+        "energy": {
+            "joules_per_inference": None,
+            "idle_watts": None,
+            "sensor": None,
+            "reason": "no sensor is read yet",
+        },
+        "static": _nulls(
+            ("macs", "flops", "params", "weight_bytes", "peak_activation_bytes", "coverage"),
+            "the analyzer comes later",
+        ),
+        "derived": _nulls(
+            ("flops_per_s", "fraction_of_roofline", "accuracy_density"),
+            "needs the analyzer, which comes later",
+        ),
+        "op_times": [row for table in tables for row in table.get("op_times", [])],
+        "notes": notes(sorted_children, distributions),
+        "sampling": {**dataclasses.asdict(sampling), "formula": FORMULA},
+        "stop": stop,
+        "environment": environment,
+    }
+    if throughput_reason:
+        record["throughput_reason"] = throughput_reason
+    if measured["median_ns"] is None:
+        record["verdict"] = not_measured(measured["reason"])
+    else:
+        interval = t_interval(measured["process_medians_ns"])
+        readings = gather(distributions, measurements(good), interval, sampling.processes_min)
+        failed = len(sorted_children.timed) - len(good)
+        record["verdict"] = judge(readings, Situation(len(good), failed, sampling, stop))
+    return record
+
+
+def _throughput(batch: int | None, measured: LatencyDoc) -> tuple[float | None, str]:
+    """Return items per second of one stream, or None and the reason."""
+    median = measured["median_ns"]
+    if median is None:
+        return None, measured["reason"]
+    if batch is None:
+        return None, "the batch size is not known, so nothing says how many items one run takes"
+    return batch / (median * 1e-9), ""
+
+
+def _phases(good: Sequence[Child]) -> dict[str, int | None]:
+    """Return each phase as the median over processes; all None where none was timed."""
+    reported = [measurement.get("phases_ns", {}) for measurement in measurements(good)]
+    return {phase: _median(phases.get(phase) for phases in reported) for phase in PHASES}
+
+
+def _memory(good: Sequence[Child]) -> MemoryDoc:
+    """Return each figure as the median over processes.
+
+    The median and not the largest: the largest of K grows with K, and records of different K
+    would not be comparable.
+    """
+    reported = [measurement.get("memory", {}) for measurement in measurements(good)]
+    document: MemoryDoc = {
+        "peak_rss_bytes": _median(memory.get("peak_rss_bytes") for memory in reported),
+        "model_rss_bytes": _median(memory.get("model_rss_bytes") for memory in reported),
+        "imported_rss_bytes": _median(memory.get("imported_rss_bytes") for memory in reported),
+        "uss_bytes": _median(memory.get("uss_bytes") for memory in reported),
+        "pss_bytes": _median(memory.get("pss_bytes") for memory in reported),
+        "device_bytes": _median(memory.get("device_bytes") for memory in reported),
+    }
+    missing = "the processes reported none" if reported else "no process was timed to its end"
+    reason = next((memory["reason"] for memory in reported if memory.get("reason")), "")
+    if reason or any(document[key] is None for key in ("peak_rss_bytes", "model_rss_bytes")):
+        document["reason"] = reason or missing
+    if document["device_bytes"] is None:
+        reasons = (memory.get("device_reason") for memory in reported)
+        document["device_reason"] = next((given for given in reasons if given), missing)
+    return document
+
+
+def _parity(facts: Measurement) -> ParityDoc:
+    found = facts.get("parity")
+    if found is not None:
+        return found
+    return {
+        "reference": None,
+        "max_abs": None,
+        "max_rel": None,
+        "top1_agree": None,
+        "passed": None,
+        "reason": "no facts process reported outputs",
+    }
+
+
+def _environment(facts: Measurement, children: Sequence[Child]) -> JsonObject:
+    for measurement in (facts, *measurements(children)):
+        if environment := measurement.get("environment"):
+            return environment
+    return {"reason": "no process reported it"}
+
+
+def _evidence_hash(children: Sequence[Child]) -> str:
+    """Return the digest of everything that was observed, failures included.
+
+    Start times are part of it: two runs of a cell that fails the same way are two records.
+    """
+    return digest(
+        [
+            [
+                child.mode,
+                child.block,
+                outcome(child)[0],
+                child.result.started,
+                hashlib.sha256(child.result.samples).hexdigest(),
+            ]
+            for child in children
+        ],
+        length=64,
+    )
+
+
+def _nulls(keys: Iterable[str], reason: str) -> dict[str, Any]:
+    return {**dict.fromkeys(keys), "reason": reason}
+
+
+def _median(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return round(statistics.median(known)) if known else None
