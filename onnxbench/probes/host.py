@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import re
 import platform
 import socket
 import uuid
@@ -23,14 +23,29 @@ def host_id(kernel: Kernel = LIVE) -> str:
 
     A digest of the machine id, 128 random bits that `man 5 machine-id` asks to keep confidential
     and to hash with a name of the application's own, and of the host name, because cloned images
-    often keep one machine id. Calling one host two costs a repeated measurement; calling two hosts
-    one would pool their numbers. Where there is no machine id the network card's address stands
-    in; that is stable too, but someone who guesses name and address could confirm the guess.
+    often keep one machine id. Calling one host two (a container that is started anew without
+    ``--hostname``) costs a repeated measurement; calling two hosts one would pool their numbers.
     """
-    machine = kernel.text("/etc/machine-id") or kernel.text("/var/lib/dbus/machine-id")
-    if not machine or machine == "uninitialized":
-        machine = f"{uuid.getnode():012x}"
-    return _digest("host", machine, socket.gethostname())
+    return _digest("host", _machine(kernel), socket.gethostname())
+
+
+def _machine(kernel: Kernel) -> str:
+    """Return the machine's own secret: its id, else what its firmware or network card is called.
+
+    The latter are not random; someone who guesses one of them could confirm the guess.
+    """
+    for path in (
+        "/etc/machine-id",
+        "/var/lib/dbus/machine-id",
+        "/sys/class/dmi/id/product_uuid",
+        "/proc/device-tree/serial-number",
+    ):
+        told = kernel.text(path)
+        if told and told != "uninitialized":
+            return told
+    node = uuid.getnode()
+    # Without a card Python invents a number, anew in each process, and sets this bit in it.
+    return "" if node >> 40 & 1 else f"{node:012x}"
 
 
 def boot_id(kernel: Kernel = LIVE) -> str | None:
@@ -72,16 +87,14 @@ def environment(kernel: Kernel = LIVE) -> JsonObject:
 
 
 def _host_facts(kernel: Kernel) -> dict[str, Fact]:
-    uptime = (kernel.text("/proc/uptime") or "").partition(" ")[0]
+    uptime = _numbers(kernel.text("/proc/uptime"))
+    average = _numbers(kernel.text("/proc/loadavg"))
     sensors = [sensor._asdict() for sensor in heat.temperatures(kernel)]
     return {
         "id": (host_id(kernel), ""),
         "boot_id": (boot_id(kernel), "this kernel has no boot id"),
-        "uptime_s": (_number(uptime), "no /proc/uptime"),
-        "load_average": (
-            list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
-            "this platform has none",
-        ),
+        "uptime_s": (uptime[0] if uptime else None, "no /proc/uptime"),
+        "load_average": (average or None, "no /proc/loadavg"),
         "board": (kernel.text("/proc/device-tree/model"), "no device tree"),
         "emulator": (virtual.emulator(kernel), "no sign of one"),
         "hypervisor": (virtual.hypervisor(kernel), "no sign of one"),
@@ -104,11 +117,9 @@ def _kernel_facts(kernel: Kernel) -> dict[str, Fact]:
     }
 
 
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+def _numbers(text: str | None) -> list[float]:
+    """Return the decimal fractions in a line."""
+    return [float(each) for each in re.findall(r"\d+\.\d+", text or "")]
 
 
 def _digest(*parts: str) -> str:

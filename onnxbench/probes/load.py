@@ -21,6 +21,9 @@ from typing import TYPE_CHECKING
 from onnxbench.probes import cpu
 from onnxbench.probes.kernel import LIVE, Kernel, whole_number
 
+if sys.platform != "win32":
+    import resource
+
 if TYPE_CHECKING:
     from onnxbench.types import LoadDoc
 
@@ -139,8 +142,6 @@ def _ticks(cpus: tuple[int, ...], kernel: Kernel) -> Ticks | None:
 def _involuntary_switches() -> int | None:
     if sys.platform == "win32":
         return None
-    import resource
-
     return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 

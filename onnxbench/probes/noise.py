@@ -33,6 +33,9 @@ HEADROOM_CELSIUS = 10.0
 PRESSURE_PERCENT = 1.0
 """Share of the last ten seconds in which some task waited for memory."""
 
+FAST_CLOCKS = {"tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter"}
+"""Counters that the vDSO reads in user space; hpet and acpi_pm have to ask the chipset."""
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -216,7 +219,8 @@ def _quota(kernel: Kernel) -> Check:
     finding = f"{quota:g} cores, {allowed} CPUs to run on"
     if quota >= allowed:
         return Check(name, "ok", finding, why)
-    mend = f"docker run --cpuset-cpus=0-{max(0, int(quota) - 1)} …   # in place of --cpus"
+    whole = format_cpus(cpu.affinity()[: max(1, int(quota))])
+    mend = f"docker run --cpuset-cpus={whole} …   # in place of --cpus"
     return Check(name, "warn", finding, why, mend)
 
 
@@ -252,8 +256,7 @@ def _clock(kernel: Kernel) -> Check:
     if source is None:
         return Check(name, "unknown", f"resolution {resolution * 1e9:g} ns", why)
     finding = f"{source}, resolution {resolution * 1e9:g} ns"
-    # These are read in user space by the vDSO; hpet and acpi_pm ask the chipset.
-    if source in _FAST_CLOCKS and resolution <= 1e-6:
+    if source in FAST_CLOCKS and resolution <= 1e-6:
         return Check(name, "ok", finding, why)
     mend = (
         "echo tsc | sudo tee /sys/devices/system/clocksource/clocksource0/current_clocksource"
@@ -262,13 +265,6 @@ def _clock(kernel: Kernel) -> Check:
     )
     return Check(name, "warn", finding, why, mend)
 
-
-_FAST_CLOCKS = {
-    "tsc",
-    "kvm-clock",
-    "hyperv_clocksource_tsc_page",
-    "arch_sys_counter",
-}
 
 _CHECKS: tuple[Callable[[Kernel], Check], ...] = (
     _virtual_machine,

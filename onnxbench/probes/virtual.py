@@ -93,8 +93,8 @@ def container(kernel: Kernel = LIVE) -> str | None:
     for mark, name in _CONTAINER_FILES:
         if kernel.exists(mark):
             return name
-    if name := kernel.text("/run/systemd/container"):
-        return name
+    if told := kernel.text("/run/systemd/container"):
+        return told
     groups = kernel.text("/proc/self/cgroup") or ""
     for mark in ("kubepods", "docker", "containerd", "lxc"):
         if mark in groups:
