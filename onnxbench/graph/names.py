@@ -1,0 +1,107 @@
+"""Checks that the values of a model are defined once and before they are needed.
+
+`onnx.checker` is not used for that: it reads tensor payloads, which are not there, refuses graphs
+that are merely unsorted, which runtimes take, and works on names of any length.
+"""
+
+from __future__ import annotations
+
+import graphlib
+from typing import TYPE_CHECKING
+
+from onnxbench.errors import RefusedInput
+from onnxbench.graph.files import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from onnxbench.graph.scopes import Scope
+
+_HINT = "the exporter wrote an invalid graph; export it anew"
+
+
+def check_names(all_scopes: Sequence[Scope]) -> None:
+    """Raise RefusedInput: ``duplicate-name``, ``undefined-name`` or ``cycle``.
+
+    ``all_scopes`` as `onnxbench.graph.scopes.scopes` gives them, outer before inner.
+    """
+    defined: dict[Scope, dict[str, int]] = {}
+    for scope in all_scopes:
+        if scope.inference:
+            defined[scope] = _definitions(scope)
+    for scope in defined:
+        _check_uses(scope, defined)
+
+
+def _definitions(scope: Scope) -> dict[str, int]:
+    """Return each name that ``scope`` defines with the index of the node that does, or -1."""
+    names: dict[str, int] = {}
+    for name in scope.inputs:
+        if name in names:
+            raise _duplicate(name, scope)
+        names[name] = -1
+    for name in scope.initializers:  # an initializer may be the default of an input
+        names[name] = -1
+    for index, node in enumerate(scope.nodes):
+        for name in node.output:
+            if name in names:
+                raise _duplicate(name, scope)
+            if name:
+                names[name] = index
+    return names
+
+
+def _check_uses(scope: Scope, defined: dict[Scope, dict[str, int]]) -> None:
+    own = defined[scope]
+    late: dict[int, list[int]] = {}
+    for index, node in enumerate(scope.nodes):
+        for name in node.input:
+            producer = own.get(name)
+            if producer is None:
+                if name and not _is_visible(name, scope.outer, defined):
+                    who = f"node {shown(node.name or node.op_type)} in {scope.where}"
+                    raise _undefined(name, who)
+            elif producer >= index:
+                late.setdefault(index, []).append(producer)
+    for name in scope.outputs:
+        if not _is_visible(name, scope, defined):
+            raise _undefined(name, f"the list of outputs of {scope.where}")
+    if late:
+        _check_cycle(scope, own)
+
+
+def _is_visible(name: str, scope: Scope | None, defined: dict[Scope, dict[str, int]]) -> bool:
+    while scope is not None:
+        if name in defined[scope]:
+            return True
+        scope = scope.outer
+    return False
+
+
+def _check_cycle(scope: Scope, own: dict[str, int]) -> None:
+    """Raise RefusedInput ``cycle`` unless the nodes, which are not in order, can be ordered."""
+    order = graphlib.TopologicalSorter(
+        {
+            index: {own[name] for name in node.input if own.get(name, -1) >= 0}
+            for index, node in enumerate(scope.nodes)
+        }
+    )
+    try:
+        order.prepare()
+    except graphlib.CycleError as error:
+        cycle = error.args[1]
+        first = scope.nodes[cycle[0]]
+        raise RefusedInput(
+            "cycle",
+            f"{len(cycle) - 1} nodes of {scope.where} wait for one another, "
+            f"among them {shown(first.name or first.op_type)}",
+            _HINT,
+        ) from None
+
+
+def _duplicate(name: str, scope: Scope) -> RefusedInput:
+    return RefusedInput("duplicate-name", f"{scope.where} defines {shown(name)} twice", _HINT)
+
+
+def _undefined(name: str, who: str) -> RefusedInput:
+    return RefusedInput("undefined-name", f"{who} uses {shown(name)}, which nothing defines", _HINT)
