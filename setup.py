@@ -21,7 +21,7 @@ class BuildWithCatalogue(build_py):
         """Return what an sdist must hold for a wheel to be built from it."""
         return [*super().get_source_files(), CATALOGUE]
 
-    def get_outputs(self, include_bytecode: bool = True) -> list[str]:  # noqa: FBT001, FBT002
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
         """Return what `run` makes."""
         made = Path(self.build_lib, "onnxbench", CATALOGUE)
         return [*super().get_outputs(include_bytecode), str(made)]

@@ -17,7 +17,7 @@ ModelId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_leng
 """Never looks like a path: on the command line, an argument with a separator is a file."""
 
 Source = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*:.+$", max_length=4096)]
-Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+Figure = Annotated[int | float, Field(ge=0, lt=1 << 63)]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
@@ -38,7 +38,7 @@ class Model(Strict):
     family: Word | None = None
     tags: list[Word] = []
     input_range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
-    published: dict[Word, Count | float | Text] = {}
+    published: dict[Word, Figure | Text] = {}
 
 
 class Query(Strict):

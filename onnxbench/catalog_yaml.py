@@ -6,6 +6,7 @@ NaN, and limits on size and depth. Every error is a CatalogError ``file:line:col
 
 from __future__ import annotations
 
+import codecs
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
@@ -35,14 +36,12 @@ class MarkedYaml:
     def __init__(self, path: Path, text: str) -> None:
         self._path = path
         self._positions: dict[Place, Position] = {}
-        self._loader = _Loader(text)
         try:
+            self._loader = _Loader(text)
             node = self._loader.get_single_node()
             self.value = None if node is None else self._plain(node, ())
         except yaml.reader.ReaderError as error:
-            # The character is a code point, except when it is a byte of an undecodable stream.
-            code = error.character if isinstance(error.character, int) else ord(error.character)
-            problem = f"the character U+{code:04X} is not allowed"
+            problem = f"the character U+{ord(text[error.position]):04X} is not allowed"
             self._fail_at(_position(text, error.position), problem)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
@@ -65,13 +64,16 @@ class MarkedYaml:
             raise CatalogError(
                 f"{path}:1:1: longer than {MAX_BYTES} bytes", "split it; --models names the part"
             )
+        data = data.removeprefix(codecs.BOM_UTF8)
         try:
-            return cls(path, data.decode("utf-8-sig"))
+            text = data.decode()
         except UnicodeDecodeError as error:
-            line, column = _position(data[: error.start].decode("utf-8-sig"), error.start)
+            before = data[: error.start].decode()
+            line, column = _position(before, len(before))
             raise CatalogError(
                 f"{path}:{line}:{column}: not UTF-8 text", "save the file as UTF-8"
             ) from error
+        return cls(path, text)
 
     def place(self, loc: Place) -> Place:
         """Return ``loc`` without the parts that are not in the file, as pydantic's may hold."""

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import onnxbench
+from onnxbench import catalog, catalog_yaml
+from onnxbench.errors import CatalogError, UsageError
+from onnxbench.types import ModelSpec
+
+SHIPPED = Path(onnxbench.__file__).parent.parent / "models.yaml"
+LEAST = 'version: 1\nmodels:\n  - {id: a, source: "file:a.onnx"}\n'
+
+
+def load(tmp_path: Path, text: str | bytes) -> catalog.Catalog:
+    path = tmp_path / "models.yaml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return catalog.load(path)
+
+
+# ------------------------------------------------------------------------------- what is accepted
+
+
+def test_least_catalogue_is_its_own_default_suite(tmp_path: Path) -> None:
+    found = load(tmp_path, LEAST)
+    assert found.find("a").source == f"file:{tmp_path / 'a.onnx'}"
+    assert [spec.id for spec in found.suite("default")] == ["a"]
+
+
+def test_every_field_arrives(tmp_path: Path) -> None:
+    text = """
+version: 1
+models:
+  - id: A.b-1
+    source: "timm:resnet50.a1_in1k"
+    task: image-classification
+    family: resnet
+    weights: pretrained
+    tags: [cnn, big]
+    input_range: [-1, 1.5]
+    published: {macs: 12, top1: 76.1, source: "somewhere"}
+"""
+    spec = load(tmp_path, text).find("A.b-1")
+    assert (spec.scheme, spec.location) == ("timm", "resnet50.a1_in1k")
+    assert (spec.task, spec.family, spec.weights) == (
+        "image-classification",
+        "resnet",
+        "pretrained",
+    )
+    assert spec.tags == ("cnn", "big")
+    assert spec.input_range == (-1, 1.5)
+    assert dict(spec.published) == {"macs": 12, "top1": 76.1, "source": "somewhere"}
+
+
+def test_suites_by_ids_tags_and_alias(tmp_path: Path) -> None:
+    text = """
+version: 1
+suites:
+  default: big
+  big: {tags: [x, y]}
+  two: [b, a, b]
+models:
+  - {id: a, source: "s:1", tags: [x, y]}
+  - {id: b, source: "s:2", tags: [x]}
+  - {id: c, source: "s:3", tags: [y, x]}
+"""
+    found = load(tmp_path, text)
+    assert found.suites == {"default": ("a", "c"), "big": ("a", "c"), "two": ("b", "a")}
+
+
+def test_absolute_file_source_stays(tmp_path: Path) -> None:
+    found = load(tmp_path, LEAST.replace("file:a.onnx", "file:/models/a.onnx"))
+    assert found.find("a").source == "file:/models/a.onnx"
+
+
+def test_byte_order_mark_is_no_text(tmp_path: Path) -> None:
+    assert "a" in load(tmp_path, b"\xef\xbb\xbf" + LEAST.encode()).models
+
+
+# --------------------------------------------------------------------------------- what is refused
+
+HEAD = "version: 1\nmodels:\n  - id: a\n    source: s:1\n"
+"""Four lines; what follows starts in line 5."""
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "says", "hint"),
+    [
+        ("", "1:1", "empty", "version: 1"),
+        ("- 1\n", "1:1", "should be a mapping", ""),
+        ("models: [{id: a, source: 's:1'}]\n", "1:1", "version is missing", ""),
+        ("version: 2\nmodels: [{id: a, source: 's:1'}]\n", "1:10", "should be 1", ""),
+        ("version: 1\nmodels: []\n", "2:9", "at least 1 item", ""),
+        ("version: 1\nmodel: []\n", "1:1", "the key models is missing", ""),
+        (HEAD + "    sorce: s:2\n", "5:5", "unknown key sorce", "did you mean source?"),
+        (HEAD + "suite: {}\n", "5:1", "unknown key suite", "did you mean suites?"),
+        (HEAD + "    source: s:2\n", "5:5", "source stands here a second time", "line 4"),
+        (HEAD + "  - id: a\n    source: s:2\n", "5:9", "the id a stands here a second time", ""),
+        (HEAD + "  - id: b/../c\n    source: s:2\n", "5:9", "id: ", ""),
+        (HEAD + f"  - id: {'b' * 101}\n    source: s:2\n", "5:9", "at most 100", ""),
+        (HEAD + "  - id: .hidden\n    source: s:2\n", "5:9", "id: ", ""),
+        (HEAD + "  - id: no\n    source: s:2\n", "5:9", "id: Input should be a valid string", ""),
+        (HEAD + "  - id: b\n    source: plain.onnx\n", "6:13", "source: ", ""),
+        (HEAD + "  - id: b\n", "5:5", "the key source is missing", ""),
+        (HEAD + "    weights: real\n", "5:14", "'pretrained', 'random' or 'light'", ""),
+        (HEAD + "    tags: cnn\n", "5:11", "valid list", ""),
+        (HEAD + "    input_range: [1]\n", "5:18", "at least 2 items", ""),
+        (HEAD + "    input_range: [1, 1]\n", "5:18", "below the high end", ""),
+        (HEAD + "    input_range: [.nan, 1]\n", "5:19", "must be finite", ""),
+        (HEAD + "    published: {macs: .inf}\n", "5:23", "must be finite", ""),
+        (HEAD + "    published: {macs: -1}\n", "5:23", "greater than or equal to 0", ""),
+        (HEAD + "    published: {date: 2026-02-31}\n", "5:23", "", ""),
+        (HEAD + f"    published: {{macs: {'9' * 5000}}}\n", "5:23", "digit", ""),
+        (HEAD + "    1: x\n", "5:5", "a key must be text", "quotes"),
+        (HEAD + "    <<: {tags: [x]}\n", "5:5", "a key must be text", "quotes"),
+        (HEAD + "    task: !!python/name:os.system x\n", "5:11", "python/name", ""),
+        (HEAD + "    task: !!set {x}\n", "5:11", "not allowed", ""),
+        (HEAD + "    tags: &t [x]\n    task: *t\n", "6:11", "aliases", ""),
+        (HEAD + "    tags: [x\n", "6:1", "expected ',' or ']'", ""),
+        (HEAD + "\ttags: [x]\n", "5:1", "cannot start any token", ""),
+        (HEAD + "---\nversion: 1\n", "5:1", "another document", ""),
+        (HEAD + "    task: " + "[" * 5000 + "\n", "5:", "nested deeper", ""),
+        (HEAD + "    task: 'a\x00b'\n", "5:13", "U+0000", ""),
+        (HEAD + "suites: {s: [b]}\n", "5:14", "no model b", ""),
+        (HEAD + "suites: {s: 3}\n", "5:13", "a suite is a list", ""),
+        (HEAD + "suites: {s: {tags: [cn]}}\n", "5:13", "no model carries", ""),
+        (HEAD + "suites: {s: {tag: [cn]}}\n", "5:13", "tags is missing", ""),
+        (HEAD + "suites: {s: t, t: s}\n", "5:13", "no suite t", ""),
+        (HEAD + "suites: {default: al, all: [a]}\n", "5:19", "no suite al", "did you mean all?"),
+        (HEAD.encode() + b"    task: \xff\n", "5:11", "not UTF-8", "UTF-8"),
+        ((HEAD + "    task: é").encode() + b"\xff", "5:12", "not UTF-8", "UTF-8"),
+        (b"# " + b"x" * catalog_yaml.MAX_BYTES, "1:1", "longer than", "split"),
+    ],
+    ids=lambda value: repr(value)[:40] if isinstance(value, (str, bytes)) else None,
+)
+def test_error_says_where(
+    tmp_path: Path, text: str | bytes, where: str, says: str, hint: str
+) -> None:
+    with pytest.raises(CatalogError) as caught:
+        load(tmp_path, text)
+    assert caught.value.message.startswith(f"{tmp_path / 'models.yaml'}:{where}")
+    assert says in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_first_error_of_several_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CatalogError, match=r":3:10: id: .* \(and 2 more\)$"):
+        load(tmp_path, "version: 1\nmodels:\n  - {id: '', source: x, tags: 1}\n")
+
+
+def test_missing_and_unreadable_files(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.yaml", tmp_path, Path("a\0b")):
+        with pytest.raises(CatalogError):
+            catalog.load(path)
+
+
+@given(
+    st.binary(max_size=200)
+    | st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace"))
+)
+def test_no_bytes_raise_anything_else(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "fuzz.yaml"
+    path.write_bytes(data)
+    with pytest.raises(CatalogError):
+        catalog.load(path)
+
+
+# --------------------------------------------------------------------------------------- lookups
+
+
+def test_unknown_names_get_the_nearest() -> None:
+    found = catalog.load(SHIPPED)
+    with pytest.raises(UsageError) as caught:
+        found.find("Resnet50")
+    assert caught.value.hint == "did you mean resnet50-light?"
+    with pytest.raises(UsageError) as caught:
+        found.suite("classic")
+    assert caught.value.hint == "did you mean classics?"
+
+
+def test_file_here_goes_before_the_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "vgg19-light" in catalog.load().models
+    (tmp_path / "models.yaml").write_text(LEAST)
+    assert list(catalog.load().models) == ["a"]
+    assert "vgg19-light" in catalog.load(SHIPPED).models
+
+
+def test_pydantic_waits_until_a_catalogue_is_read() -> None:
+    code = "import onnxbench.catalog, sys; sys.exit('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# -------------------------------------------------------------------------------- our own catalogue
+
+
+def test_shipped_suites() -> None:
+    found = catalog.load(SHIPPED)
+    assert len(found.suite("classics")) == 9
+    assert found.suite("default") == found.suite("classics")
+    assert len(found.suite("smoke")) == 2
+    assert {spec.weights for spec in found.suite("classics")} == {"light"}
+
+
+@pytest.mark.parametrize("spec", catalog.load(SHIPPED).suite("classics"), ids=lambda spec: spec.id)
+def test_published_figures_are_those_of_the_file(spec: ModelSpec) -> None:
+    """Counts anew, from shapes alone, what models.yaml states about each light network."""
+    folder = Path(onnx.__file__).parent / "backend/test/data/light"
+    model = onnx.shape_inference.infer_shapes(
+        onnx.load(folder / f"light_{spec.location}.onnx"), data_prop=True
+    )
+    graph = model.graph
+    size = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in [*graph.value_info, *graph.input, *graph.output]
+    } | {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    weights = {t.name for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT}
+    weights |= {o for n in graph.node if n.op_type == "ConstantOfShape" for o in n.output}
+    used = {name for node in graph.node for name in node.input}
+    buffers = {
+        name for n in graph.node if n.op_type == "BatchNormalization" for name in n.input[3:5]
+    }
+    macs = 0
+    for node in graph.node:
+        if node.op_type == "Conv":  # the weight is [out, in / group, *kernel]
+            macs += math.prod(size[node.output[0]]) * math.prod(size[node.input[1]][1:])
+        elif node.op_type in {"Gemm", "MatMul"}:
+            macs += size[node.output[0]][0] * math.prod(size[node.input[1]])
+    figures = dict(spec.published)
+    assert figures["macs"] == macs
+    assert figures["params"] == sum(math.prod(size[w]) for w in (weights & used) - buffers)
+    assert figures["buffers"] == sum(math.prod(size[b]) for b in buffers)
