@@ -49,5 +49,4 @@ def _fraction(x: float, a: float, b: float) -> float:
         value *= step
         if abs(step - 1.0) < _EPSILON:
             return value
-    message = f"I_{x}({a}, {b}) did not converge"
-    raise ArithmeticError(message)
+    raise ArithmeticError(f"I_{x}({a}, {b}) did not converge")

@@ -41,12 +41,12 @@ SEVERITY: tuple[Status, ...] = (
 class Children:
     """The children that count: one attempt per block and mode, the first good one or the last.
 
-    ``facts`` and ``op_times`` are None when no such child ran; ``replaced`` are the attempts that
-    a retry made up for.
+    ``facts`` and ``op_times`` hold at most one each; ``replaced`` are the attempts that a retry
+    made up for.
     """
 
-    facts: Child | None
-    op_times: Child | None
+    facts: tuple[Child, ...]
+    op_times: tuple[Child, ...]
     timed: tuple[Child, ...]
     replaced: tuple[Child, ...]
 
@@ -63,11 +63,10 @@ class Children:
             if earlier is not None:
                 replaced.append(earlier)
             counting[key] = child
-        by_mode = {mode: [c for (m, _), c in counting.items() if m == mode] for mode, _ in counting}
         return cls(
-            facts=next(iter(by_mode.get("facts", [])), None),
-            op_times=next(iter(by_mode.get("op-times", [])), None),
-            timed=tuple(by_mode.get("timed", [])),
+            facts=tuple(child for child in counting.values() if child.mode == "facts")[:1],
+            op_times=tuple(child for child in counting.values() if child.mode == "op-times")[:1],
+            timed=tuple(child for child in counting.values() if child.mode == "timed"),
             replaced=tuple(replaced),
         )
 
@@ -82,8 +81,9 @@ class Children:
         A facts child that failed decides alone, for nothing may be timed after it. A failed
         ``op-times`` child costs only its table.
         """
-        if self.facts is not None and outcome(self.facts)[0] != "ok":
-            return outcome(self.facts)
+        for child in self.facts:
+            if outcome(child)[0] != "ok":
+                return outcome(child)
         if not self.timed:
             return "interrupted", _error("not-timed", "the run ended before this cell was timed")
         worst = max(self.timed, key=lambda child: SEVERITY.index(outcome(child)[0]))
@@ -91,7 +91,7 @@ class Children:
 
     def notes(self) -> list[str]:
         """Return one sentence per attempt that failed, retried or not."""
-        counting = [child for child in (self.facts, *self.timed, self.op_times) if child]
+        counting = (*self.facts, *self.timed, *self.op_times)
         return [
             *(_failure(child, "a retry took its place") for child in self.replaced),
             *(_failure(child, "") for child in counting if outcome(child)[0] != "ok"),

@@ -61,8 +61,7 @@ def describe(samples_ns: npt.NDArray[np.int64]) -> Distribution:
     ValueError when there is no sample.
     """
     if samples_ns.size == 0:
-        message = "no samples"
-        raise ValueError(message)
+        raise ValueError("no samples")
     q1, median, q3 = (float(q) for q in np.percentile(samples_ns, (25, 50, 75)))
     return Distribution(
         count=int(samples_ns.size),

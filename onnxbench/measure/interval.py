@@ -8,6 +8,7 @@ percentile bootstrap of five processes covered 83 % (docs/method.md, finding 2).
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,8 +55,7 @@ def missing_reason(values: Sequence[float]) -> str | None:
 def geometric_mean(values: Sequence[float]) -> float:
     """Return exp(mean log) of positive ``values``; raises ValueError for others or none."""
     if not values:
-        message = "no values"
-        raise ValueError(message)
+        raise ValueError("no values")
     return math.exp(math.fsum(map(math.log, values)) / len(values))
 
 
@@ -68,7 +68,7 @@ def t_interval(values: Sequence[float], confidence: float = 0.95) -> Interval | 
         return None
     center, margin = _center_and_margin([math.log(value) for value in values], confidence)
     return Interval(
-        math.exp(center), math.exp(center - margin), math.exp(center + margin), len(values)
+        math.exp(center), math.exp(center - margin), _finite_exp(center + margin), len(values)
     )
 
 
@@ -82,7 +82,15 @@ def paired_ratio(a: Sequence[float], b: Sequence[float], confidence: float = 0.9
         return None
     logs = [math.log(x) - math.log(y) for x, y in zip(a, b, strict=True)]
     center, margin = _center_and_margin(logs, confidence)
-    return Ratio(math.exp(center), math.exp(center - margin), math.exp(center + margin), len(logs))
+    return Ratio(
+        math.exp(center), math.exp(center - margin), _finite_exp(center + margin), len(logs)
+    )
+
+
+def _finite_exp(exponent: float) -> float:
+    # Two wildly different processes leave the interval without a bound that a float, or a JSON
+    # document, can hold.
+    return math.exp(min(exponent, math.log(sys.float_info.max)))
 
 
 def _center_and_margin(values: Sequence[float], confidence: float) -> tuple[float, float]:

@@ -25,7 +25,7 @@ _SPIKY = 0.10
 
 def notes(children: Children, distributions: Sequence[Distribution]) -> list[str]:
     """Return the notes of one cell, ours first, then those of its processes without repeats."""
-    facts = measurements([children.facts] if children.facts else [])
+    facts = measurements(children.facts)
     timed = measurements(children.good)
     said = (note for measurement in (*facts, *timed) for note in measurement.get("notes", []))
     return [

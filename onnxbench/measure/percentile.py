@@ -71,5 +71,4 @@ def _holds(n: int, t: int, p: float) -> bool:
 
 def _check(p: float) -> None:
     if not 0.0 < p < 1.0:
-        message = f"a percentile lies between 0 and 1, not {p}"
-        raise ValueError(message)
+        raise ValueError(f"a percentile lies between 0 and 1, not {p}")

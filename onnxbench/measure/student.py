@@ -15,8 +15,7 @@ def quantile(p: float, degrees: float) -> float:
     Raises ValueError unless 0 < p < 1 and degrees > 0.
     """
     if not 0.0 < p < 1.0 or degrees <= 0.0:
-        message = f"no Student quantile for p={p}, degrees={degrees}"
-        raise ValueError(message)
+        raise ValueError(f"no Student quantile for p={p}, degrees={degrees}")
     if p < 0.5:
         return -_above(p, degrees)
     return _above(1.0 - p, degrees)

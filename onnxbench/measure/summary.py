@@ -51,8 +51,8 @@ def summarize(cell: Cell, children: Sequence[Child], sampling: Sampling, stop: s
     distributions = [describe(of_process) for of_process in samples]
     cause = f"{status}: {error['message']}" if error else status
     measured = latency(samples, distributions) if good else no_latency(f"not timed: {cause}")
-    facts: Measurement = (sorted_children.facts and sorted_children.facts.result.measurement) or {}
-    tables = measurements([sorted_children.op_times] if sorted_children.op_times else [])
+    facts: Measurement = next(iter(measurements(sorted_children.facts)), {})
+    tables = measurements(sorted_children.op_times)
     environment = _environment(facts, children)
     throughput, throughput_reason = _throughput(cell.batch, measured)
     record: Record = {
@@ -132,14 +132,25 @@ def _memory(good: Sequence[Child]) -> MemoryDoc:
         "pss_bytes": _median(memory.get("pss_bytes") for memory in reported),
         "device_bytes": _median(memory.get("device_bytes") for memory in reported),
     }
-    missing = "the processes reported none" if reported else "no process was timed to its end"
-    reason = next((memory["reason"] for memory in reported if memory.get("reason")), "")
-    if reason or any(document[key] is None for key in ("peak_rss_bytes", "model_rss_bytes")):
-        document["reason"] = reason or missing
-    if document["device_bytes"] is None:
-        reasons = (memory.get("device_reason") for memory in reported)
-        document["device_reason"] = next((given for given in reasons if given), missing)
+    document.update(_memory_reasons(document, reported))
     return document
+
+
+def _memory_reasons(document: MemoryDoc, reported: Sequence[MemoryDoc]) -> MemoryDoc:
+    """Return the reasons of the processes themselves, and one for every figure that none gave."""
+    if not reported:
+        reason = "no process was timed to its end"
+        return {"reason": reason, "device_reason": reason}
+    unknown = [key for key, figure in document.items() if figure is None and key != "device_bytes"]
+    said = [*dict.fromkeys(memory.get("reason", "") for memory in reported)]
+    said.append(f"not reported: {', '.join(unknown)}" if unknown else "")
+    reasons: MemoryDoc = {}
+    if any(said):
+        reasons["reason"] = "; ".join(filter(None, said))
+    if document["device_bytes"] is None:
+        device = (memory.get("device_reason") for memory in reported)
+        reasons["device_reason"] = next(filter(None, device), "not reported: device_bytes")
+    return reasons
 
 
 def _parity(facts: Measurement) -> ParityDoc:
