@@ -51,7 +51,8 @@ def summarize(cell: Cell, children: Sequence[Child], sampling: Sampling, stop: s
     distributions = [describe(of_process) for of_process in samples]
     cause = f"{status}: {error['message']}" if error else status
     measured = latency(samples, distributions) if good else no_latency(f"not timed: {cause}")
-    facts: Measurement = next(iter(measurements(sorted_children.facts)), {})
+    described = measurements(sorted_children.facts)
+    facts: Measurement = described[0] if described else {}
     tables = measurements(sorted_children.op_times)
     environment = _environment(facts, children)
     throughput, throughput_reason = _throughput(cell.batch, measured)
