@@ -1,0 +1,202 @@
+"""Everything about one record on one page: ``onnxbench show RECORD``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.text import Text
+
+from onnxbench.report import axes, environment, findings, layout
+from onnxbench.report import format as fmt
+from onnxbench.report.axes import at, text_at
+from onnxbench.report.columns import half_width
+from onnxbench.report.findings import Finding
+from onnxbench.report.op_times import op_times_table
+from onnxbench.text import safe_text
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from onnxbench.types import Record
+
+_STATISTICS = ("median", "min", "mean", "p90", "p95", "p99")
+_MEMORY = {
+    "peak_rss_bytes": "peak RSS",
+    "model_rss_bytes": "model RSS",
+    "imported_rss_bytes": "RSS after import",
+    "uss_bytes": "USS",
+    "pss_bytes": "PSS",
+    "device_bytes": "device",
+}
+
+
+def record_detail(record: Record, *, width: int) -> RenderableType:
+    """Return the page: what was measured, every statistic or why it is missing, and how to repeat.
+
+    Sections without anything in them are left out.
+    """
+    sections = {
+        "": _subject(record),
+        "latency": _latency(record),
+        "phases": _phases(record),
+        "memory": _memory(record),
+        "placement": _placement(record),
+        "outputs": _outputs(record),
+        "verdict": _verdict(record),
+        "environment": environment.summary(record.get("environment") or {}),
+        "notes": [Finding("", safe_text(str(note), None)) for note in record.get("notes") or ()],
+    }
+    parts: list[RenderableType] = []
+    label_width = max(len(f.label) for lines in sections.values() for f in lines)
+    for title, lines in sections.items():
+        if lines:
+            heading = Text(f"\n{title}", style="bold") if title else Text(_headline(record), "bold")
+            parts += [heading, layout.definitions(lines, width, indent=2, label_width=label_width)]
+    if record.get("op_times"):
+        hot = op_times_table(record["op_times"], width=width)
+        parts += [Text("\nhot operators", style="bold"), hot]
+    return Group(*parts, Text(), *layout.reproduce(findings.commands([record]), width))
+
+
+def _headline(record: Record) -> str:
+    state = findings.state(record)
+    return f"{findings.name(record)} on {text_at(record, 'cell.runtime')}: {state}"
+
+
+def _subject(record: Record) -> list[Finding]:
+    emulated = " (emulated)" if at(record, "cell.device.emulated") else ""
+    size = at(record, "cell.model.bytes")
+    lines = [
+        Finding("record", f"{text_at(record, 'record_id')} of run {text_at(record, 'run_id')}"),
+        Finding("made", ", ".join(findings.run_facts([record]))),
+        Finding("sha256", text_at(record, "cell.model.sha256")),
+        Finding("file", _joined(
+            fmt.size(size) if isinstance(size, int) else "",
+            _labelled("opset", text_at(record, "cell.model.opset")),
+            _labelled("weights", text_at(record, "cell.model.weights")),
+        )),
+        Finding("device", _joined(
+            text_at(record, "cell.device.name") + emulated, text_at(record, "cell.device.arch")
+        )),
+        Finding("inputs", axes.shapes(record, None)),
+        Finding("cell", _joined(*(
+            axis.phrase.format(text)
+            for axis in (axes.THREADS, *axes.WORKLOAD, axes.OPTIONS)
+            if (text := axis.text(record))
+        ))),
+        Finding("failure", "" if findings.is_ok(record) else findings.failure(record)),
+    ]  # fmt: skip
+    return [line for line in lines if line.text]
+
+
+def _joined(*parts: str) -> str:
+    return " · ".join(part for part in parts if part)
+
+
+def _labelled(label: str, text: str) -> str:
+    return f"{label} {text}" if text else ""
+
+
+def _latency(record: Record) -> list[Finding]:
+    latency: dict[str, Any] = dict(record.get("latency") or {})
+    lines = []
+    for name in _STATISTICS:
+        value, reason = latency.get(f"{name}_ns"), latency.get(f"{name}_reason")
+        if name == "median":
+            reason = latency.get("reason")
+        if value is not None:
+            around = _interval(record) if name == "median" else ""
+            lines.append(Finding(name, fmt.duration(value) + around))
+        elif reason:
+            lines.append(Finding(name, _missing(str(reason))))
+    for key, label in (("iqr_over_median", "IQR / median"), ("outlier_share", "outliers")):
+        if (share := latency.get(key)) is not None:
+            lines.append(Finding(label, fmt.percent(share)))
+    if medians := latency.get("process_medians_ns"):
+        lines.append(Finding("processes", ", ".join(map(str.strip, fmt.durations(medians)))))
+    if latency.get("samples"):
+        stop = _labelled("ended by", text_at(record, "stop"))
+        lines.append(Finding("samples", _joined(fmt.count(latency["samples"]), stop)))
+    per_s = record.get("throughput_per_s")
+    missing = text_at(record, "throughput_reason")
+    if per_s is not None or missing:
+        text = _missing(missing) if per_s is None else fmt.rate(per_s)
+        lines.append(Finding("throughput", text))
+    return lines
+
+
+def _missing(reason: str) -> str:
+    return f"{fmt.NOTHING} ({safe_text(reason) or 'no reason was recorded'})"
+
+
+def _interval(record: Record) -> str:
+    half, interval = half_width(record), at(record, "latency.ci95_ns")
+    if half is None:
+        return f" ± {_missing(text_at(record, 'latency.ci95_reason'))}"
+    low, high = map(str.strip, fmt.durations(interval))
+    return f" ± {fmt.percent(half)} (95 % interval {low} to {high})"
+
+
+def _phases(record: Record) -> list[Finding]:
+    phases = record.get("phases_ns") or {}
+    return [
+        Finding(safe_text(name).replace("_", " "), fmt.NOTHING if ns is None else fmt.duration(ns))
+        for name, ns in phases.items()
+    ]
+
+
+def _memory(record: Record) -> list[Finding]:
+    memory: dict[str, Any] = dict(record.get("memory") or {})
+    lines = []
+    for key, label in _MEMORY.items():
+        if key not in memory:
+            continue
+        reason = "device_reason" if key == "device_bytes" else "reason"
+        missing = _missing(str(memory.get(reason, "")))
+        lines.append(Finding(label, missing if memory[key] is None else fmt.size(memory[key])))
+    return lines
+
+
+def _placement(record: Record) -> list[Finding]:
+    lines = []
+    for place in record.get("placement") or ():
+        nodes = f"{fmt.plural(place['nodes'], 'node')} ({fmt.percent(place['node_share'])})"
+        share = place.get("time_share")
+        time = "" if share is None else f"{fmt.percent(share)} of the time"
+        provider = safe_text(place["provider"]).removesuffix("ExecutionProvider")
+        lines.append(Finding(provider, _joined(nodes, time)))
+    if effective := text_at(record, "precision_effective"):
+        lines.append(Finding("precision", effective))
+    return lines
+
+
+def _outputs(record: Record) -> list[Finding]:
+    parity: dict[str, Any] = dict(record.get("parity") or {})
+    if not parity:
+        return []
+    passed = {True: "passed", False: "FAILED"}.get(parity.get("passed"), "not checked")  # type: ignore[arg-type]
+    against = _labelled("against", text_at(record, "parity.reference"))
+    errors = (
+        f"{label} {parity[key]:.3g}"
+        for key, label in (("max_abs", "largest error"), ("max_rel", "relative"))
+        if parity.get(key) is not None
+    )
+    lines = [Finding("parity", _joined(passed, against, *errors, text_at(record, "parity.reason")))]
+    if parity.get("deterministic") is not None:
+        lines.append(Finding("two runs", "same bytes" if parity["deterministic"] else "differ"))
+    if parity.get("nonfinite"):
+        lines.append(Finding("non-finite", fmt.plural(parity["nonfinite"], "element")))
+    return lines
+
+
+def _verdict(record: Record) -> list[Finding]:
+    if not findings.is_ok(record):
+        return []
+    lines = [Finding("grade", findings.state(record))]
+    for reason in at(record, "verdict.reasons") or ():
+        code, _, sentence = safe_text(str(reason), None).partition(": ")
+        lines.append(Finding(code, sentence))
+    if advice := text_at(record, "verdict.advice"):
+        lines.append(Finding("advice", advice))
+    return lines
