@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import platform
+import re
 import socket
 import uuid
 from typing import TYPE_CHECKING
