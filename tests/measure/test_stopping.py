@@ -34,6 +34,15 @@ def test_goes_on_while_the_interval_is_wide_and_says_how_wide() -> None:
     assert "target 2.0 %" in decision.reason
 
 
+def test_the_target_is_compared_with_the_half_width() -> None:
+    values = [97.0, 99.0, 100.0, 101.0, 103.0]
+    interval = t_interval(values)
+    assert interval is not None
+    just, short = interval.half_width, interval.half_width * 0.999
+    assert decide(values, Sampling(target_half_width=just)).done
+    assert not decide(values, Sampling(target_half_width=short)).done
+
+
 def test_stops_at_processes_max() -> None:
     assert decide(WIDE, FULL).done
     assert decide(WIDE, FULL).reason == PROCESSES_MAX_REACHED
