@@ -151,8 +151,10 @@ def test_error_says_where(
 
 
 def test_first_error_of_several_is_told(tmp_path: Path) -> None:
-    with pytest.raises(CatalogError, match=r":3:10: id: .* \(and 2 more\)$"):
-        load(tmp_path, "version: 1\nmodels:\n  - {id: '', source: x, tags: 1}\n")
+    # First in the file, not in the order of the schema.
+    text = "version: 1\nsuites: {S: [a]}\nmodels:\n  - {id: '', source: x, tags: 1}\n"
+    with pytest.raises(CatalogError, match=r":2:10: .* \(and 3 more\)$"):
+        load(tmp_path, text)
 
 
 def test_missing_and_unreadable_files(tmp_path: Path) -> None:
