@@ -23,6 +23,7 @@ from onnxbench.types import SCHEMA, digest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from onnxbench.measure.distribution import Distribution
     from onnxbench.types import (
         Cell,
         Child,
@@ -33,10 +34,15 @@ if TYPE_CHECKING:
         ParityDoc,
         Record,
         Sampling,
+        VerdictDoc,
     )
 
 FORMULA = 1
 """Version of the formulas behind a summary; goes up whenever equal samples would give another."""
+
+ENERGY = ("joules_per_inference", "idle_watts", "sensor")
+STATIC = ("macs", "flops", "params", "weight_bytes", "peak_activation_bytes", "coverage")
+DERIVED = ("flops_per_s", "fraction_of_roofline", "accuracy_density")
 
 
 def summarize(cell: Cell, children: Sequence[Child], sampling: Sampling, stop: str) -> Record:
@@ -70,20 +76,10 @@ def summarize(cell: Cell, children: Sequence[Child], sampling: Sampling, stop: s
         "placement": facts.get("placement", []),
         "precision_effective": facts.get("precision_effective"),
         "parity": _parity(facts),
-        "energy": {
-            "joules_per_inference": None,
-            "idle_watts": None,
-            "sensor": None,
-            "reason": "no sensor is read yet",
-        },
-        "static": _nulls(
-            ("macs", "flops", "params", "weight_bytes", "peak_activation_bytes", "coverage"),
-            "the analyzer comes later",
-        ),
-        "derived": _nulls(
-            ("flops_per_s", "fraction_of_roofline", "accuracy_density"),
-            "needs the analyzer, which comes later",
-        ),
+        "energy": _nulls(ENERGY, "no sensor is read yet"),
+        "static": _nulls(STATIC, "the analyzer comes later"),
+        "derived": _nulls(DERIVED, "needs the analyzer, which comes later"),
+        "verdict": _verdict(sorted_children, distributions, measured, sampling, stop),
         "op_times": [row for table in tables for row in table.get("op_times", [])],
         "notes": notes(sorted_children, distributions),
         "sampling": {**dataclasses.asdict(sampling), "formula": FORMULA},
@@ -92,14 +88,23 @@ def summarize(cell: Cell, children: Sequence[Child], sampling: Sampling, stop: s
     }
     if throughput_reason:
         record["throughput_reason"] = throughput_reason
-    if measured["median_ns"] is None:
-        record["verdict"] = not_measured(measured["reason"])
-    else:
-        interval = t_interval(measured["process_medians_ns"])
-        readings = gather(distributions, measurements(good), interval, sampling.processes_min)
-        failed = len(sorted_children.timed) - len(good)
-        record["verdict"] = judge(readings, Situation(len(good), failed, sampling, stop))
     return record
+
+
+def _verdict(
+    children: Children,
+    distributions: Sequence[Distribution],
+    measured: LatencyDoc,
+    sampling: Sampling,
+    stop: str,
+) -> VerdictDoc:
+    if measured["median_ns"] is None:
+        return not_measured(measured["reason"])
+    good = measurements(children.good)
+    interval = t_interval(measured["process_medians_ns"])
+    readings = gather(distributions, good, interval, sampling.processes_min)
+    failed = len(children.timed) - len(children.good)
+    return judge(readings, Situation(len(distributions), failed, sampling, stop))
 
 
 def _throughput(batch: int | None, measured: LatencyDoc) -> tuple[float | None, str]:
