@@ -101,7 +101,7 @@ def _validated(source: MarkedYaml) -> Document:
     try:
         return Document.model_validate(source.value)
     except ValidationError as invalid:
-        errors = invalid.errors(include_url=False, include_context=False, include_input=True)
+        errors = invalid.errors(include_url=False)
         problems = [_problem(source, error) for error in errors]
         first = min(problems, key=lambda problem: source.position(problem[0]))
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -111,7 +111,7 @@ def _validated(source: MarkedYaml) -> Document:
 
 def _problem(source: MarkedYaml, error: ErrorDetails) -> tuple[Place, str, str]:
     """Return place, text and hint of one of pydantic's errors."""
-    from onnxbench.catalog_schema import keys_beside  # noqa: PLC0415
+    from onnxbench.catalog_schema import EXPLAINED, keys_beside  # noqa: PLC0415
 
     loc = error["loc"]
     key = str(loc[-1]) if loc else ""
@@ -123,6 +123,9 @@ def _problem(source: MarkedYaml, error: ErrorDetails) -> tuple[Place, str, str]:
             return source.place(loc), f"the key {key} is missing here", ""
         case "model_type" | "dict_type":
             return source.place(loc), "should be a mapping of keys to values", ""
+        case "string_pattern_mismatch":
+            text = f"{str(error['input'])[:100]!r} is not {EXPLAINED[error['ctx']['pattern']]}"
+            return source.place(loc), text, ""
         case _:
             named = next((f"{part}: " for part in reversed(loc) if isinstance(part, str)), "")
             return source.place(loc), named + error["msg"], ""

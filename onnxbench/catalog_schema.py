@@ -10,13 +10,24 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-Word = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)]
+_WORD = r"^[a-z0-9][a-z0-9._-]*$"
+_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+_SOURCE = r"^[a-z][a-z0-9-]*:.+$"
+
+EXPLAINED = {
+    _WORD: "a word of lower-case letters, digits, '.', '_' and '-'",
+    _ID: "an id of letters, digits, '.', '_' and '-'",
+    _SOURCE: "SCHEME:LOCATION, such as file:model.onnx",
+}
+"""What a text should have been, by the pattern that it does not match."""
+
+Word = Annotated[str, Field(pattern=_WORD, max_length=100)]
 """Suites, tags, families: lower case, so that nobody has to remember the case."""
 
-ModelId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+ModelId = Annotated[str, Field(pattern=_ID, max_length=100)]
 """Never looks like a path: on the command line, an argument with a separator is a file."""
 
-Source = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*:.+$", max_length=4096)]
+Source = Annotated[str, Field(pattern=_SOURCE, max_length=4096)]
 Figure = Annotated[int | float, Field(ge=0, lt=1 << 63)]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 
