@@ -179,6 +179,18 @@ class InputRecipe:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenTensor:
+    """One array from ``--inputs``: where it lies, and what it is."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    path: str
+    member: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class ExpectedOutput:
     """A reference output that came with the user's inputs: ``path`` (and .npz ``member``)."""
 
@@ -230,13 +242,14 @@ class Device:
 class Cell:
     """One thing to measure. Two records are comparable only when their cells are equal.
 
-    ``inputs`` is `Workload.key`; ``options`` are the runtime's own settings (``--set``);
-    ``label`` tells otherwise equal cells apart.
+    ``sha256`` and ``bytes`` are None only for a model that pre-flight refused. ``inputs`` is
+    `Workload.key`; ``options`` are the runtime's own settings (``--set``); ``label`` tells
+    otherwise equal cells apart.
     """
 
     model_id: str
-    sha256: str
-    bytes: int
+    sha256: str | None
+    bytes: int | None
     opset: int | None
     weights: str | None
     runtime: str
@@ -319,7 +332,7 @@ class Limits:
 
     ``build_s``: load and optimise. ``run_s``: one inference. ``steady_s``: warm-up and sampling
     together. On expiry the inference is asked to stop (``timeout-soft``); ``grace_s`` later the
-    process group is killed (``timeout-hard``).
+    process group is killed (``timeout-hard``). ``life_s``: when to kill it in any case.
     """
 
     start_s: float = 60.0
@@ -327,18 +340,25 @@ class Limits:
     run_s: float = 60.0
     steady_s: float = 600.0
     grace_s: float = 2.0
+    life_s: float | None = None
     memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedCell:
-    """A cell with what a worker needs to run it. ``adapter`` is ``package.module:attribute``."""
+    """A cell with what a worker needs to run it.
+
+    ``adapter`` is ``package.module:attribute``; ``source`` where the model came from;
+    ``runtime_build`` the distribution and version that the adapter's probe found.
+    """
 
     cell: Cell
     artifact: Artifact
     workload: Workload
     adapter: str
     limits: Limits
+    source: str = ""
+    runtime_build: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,10 @@ def run_child(argv: list[str], request: JsonObject, limits: Limits) -> ChildResu
             folder=folder,
             nonce=nonce,
             deadlines=Deadlines(
-                limits.start_s, limits.grace_s, max(limits.steady_s, limits.build_s, limits.run_s)
+                limits.start_s,
+                limits.grace_s,
+                ceiling_s=limits.build_s + limits.steady_s + 10 * limits.run_s,
+                life_s=limits.life_s,
             ),
         )
     kills_after = memory.oom_kills()

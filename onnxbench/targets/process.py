@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import math
 import os
 import selectors
 import signal
@@ -58,11 +59,13 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class Deadlines:
     """``start_s``: until the first phase is announced. ``grace_s``: from a phase's soft limit,
-    which the child enforces itself, to the kill. ``ceiling_s``: most that a child may claim."""
+    which the child enforces itself, to the kill. ``ceiling_s``: most that a child may claim for
+    one phase. ``life_s``: most that all of it may take."""
 
     start_s: float
     grace_s: float
     ceiling_s: float
+    life_s: float | None = None
 
 
 def supervise(
@@ -130,7 +133,11 @@ class _Watch:
         self._deadlines = deadlines
         self._reader = FrameReader()
         self._log = bytearray()
-        self._deadline = time.monotonic() + deadlines.start_s
+        self._last = math.inf
+        if deadlines.life_s is not None:
+            self._last = time.monotonic() + deadlines.life_s
+        self._deadline = 0.0
+        self._allow(deadlines.start_s)
         self._has_ended = False
         self._selector = selectors.DefaultSelector()
         self._selector.register(channel, selectors.EVENT_READ, self._read_channel)
@@ -210,15 +217,17 @@ class _Watch:
             raise WorkerError(message)
         if document.get("type") != "phase":
             self.outcome.frames.append(frame)
-            self._deadline = time.monotonic() + END_GRACE_S
+            self._allow(END_GRACE_S)
             return
         limit_s = document.get("limit_s")
         if not isinstance(limit_s, (int, float)) or not isinstance(document.get("phase"), str):
             message = "a phase without a name or a limit on the result channel"
             raise WorkerError(message)
         self.outcome.phase = document["phase"][:40]
-        allowed_s = min(limit_s, self._deadlines.ceiling_s) + self._deadlines.grace_s
-        self._deadline = time.monotonic() + allowed_s
+        self._allow(min(limit_s, self._deadlines.ceiling_s) + self._deadlines.grace_s)
+
+    def _allow(self, seconds: float) -> None:
+        self._deadline = min(time.monotonic() + seconds, self._last)
 
     def _read_log(self) -> bool:
         assert self._process.stdout is not None

@@ -38,7 +38,7 @@ def main() -> None:
     samples = b""
     try:
         samples = _run(job, channel, watchdog, measurement)
-        measurement["status"], measurement["error"] = "ok", None
+        measurement["status"], measurement["error"] = verdict_on_outputs(measurement)
     except Exception as error:  # noqa: BLE001 - whatever a runtime raises is a result
         measurement["status"], measurement["error"] = classify(
             error, channel.phase, interrupted=watchdog.fired
@@ -118,6 +118,19 @@ def check_unchanged(job: Job) -> None:
                 f"{file.path} was changed since it was checked",
                 "run again while nothing writes to the model",
             )
+
+
+def verdict_on_outputs(measurement: Measurement) -> tuple[Status, ErrorDoc | None]:
+    """Return the state of a child that ran to its end: ok, unless its outputs are wrong."""
+    parity = measurement.get("parity", {})
+    if parity.get("passed") is not False:
+        return "ok", None
+    return "wrong-output", {
+        "kind": "wrong-output",
+        "message": f"outputs differ from {parity['reference']}: {parity['reason']}",
+        "hint": "the runtime computes something else than the model's author; --no-parity times it",
+        "phase": "outputs",
+    }
 
 
 def classify(

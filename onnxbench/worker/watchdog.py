@@ -29,9 +29,10 @@ class Watchdog:
         self._timer.start()
 
     def disarm(self) -> None:
-        """Forget the current limit."""
+        """Forget the current limit; its thread is gone on return, so that threads can be counted."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer.join()
             self._timer = None
 
     def _fire(self) -> None:

@@ -1,0 +1,42 @@
+"""From a ModelSpec to an ONNX file: finds the exporter and asks it.
+
+The content-addressed folder of exported files comes with the exporters that convert; the ones
+here name a file that exists already.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from onnxbench import registry
+from onnxbench.errors import ExportError, UsageError
+from onnxbench.types import ModelSpec
+
+if TYPE_CHECKING:
+    from onnxbench.protocols import Exporter
+
+
+def spec_for_file(path: str) -> ModelSpec:
+    """Return the ModelSpec of a file dropped on the command line; its id is the file's name."""
+    return ModelSpec(id=Path(path).name or path, source=f"file:{path}")
+
+
+def is_file_argument(text: str) -> bool:
+    """Tell a path from a catalogue id: a path has a separator or ends in ``.onnx``."""
+    return "/" in text or "\\" in text or text.lower().endswith(".onnx")
+
+
+def locate(spec: ModelSpec, folder: Path) -> Path:
+    """Return the ONNX file of ``spec``, made in ``folder`` if it does not exist yet.
+
+    Raises UsageError for an unknown source or a missing file, ExportError otherwise.
+    """
+    exporter = cast("Exporter", registry.load(registry.find_exporter(spec.scheme)))
+    try:
+        return exporter.export(spec, folder)
+    except (UsageError, ExportError):
+        raise
+    except Exception as error:  # noqa: BLE001 - an exporter may be anybody's
+        message = f"exporter {spec.scheme} failed on {spec.id}: {error}"
+        raise ExportError(message, "onnxbench list models shows the catalogue") from error

@@ -1,0 +1,109 @@
+"""The ``onnxbench`` command: its subcommands, and the one place where errors become exit codes."""
+
+import os
+import signal
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+from onnxbench import __version__
+from onnxbench.cli.doctor import doctor
+from onnxbench.cli.lists import list_app
+from onnxbench.cli.results import merge, report, show
+from onnxbench.cli.run import run
+from onnxbench.errors import OnnxBenchError, UsageError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="onnxbench",
+    help="Learn how fast, how big and how accurate every ONNX model is on every runtime you own.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(run)
+app.command()(report)
+app.command()(show)
+app.add_typer(list_app, name="list")
+app.command()(merge)
+app.command()(doctor)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
+    if not wanted:
+        return
+    from onnxbench import registry
+    from onnxbench.cli.lists import probe
+
+    print(f"onnxbench {__version__}")
+    for registered in registry.runtimes():
+        found = probe(registered)
+        print(f"{registered.name}: {found.distribution} {found.version}"
+              if found.available else f"{registered.name}: {found.reason}")  # fmt: skip
+    raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[  # noqa: ARG001 - its callback does the work
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the versions of onnxbench and of the runtimes found here.",
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with the code that docs/reference/exit-codes.md gives."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _interrupt)
+    try:
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
+    except OnnxBenchError as error:
+        code = _fail(error)
+    except TyperException as error:  # what typer itself finds wrong with the arguments
+        code = _fail(UsageError(_message_of(error), _help_for(error)))
+    except (typer.Abort, KeyboardInterrupt):
+        print("\ninterrupted", file=sys.stderr)
+        code = INTERRUPTED
+    except BrokenPipeError:  # `onnxbench … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(error: OnnxBenchError) -> int:
+    from onnxbench.report.document import dumps, error_document
+    from onnxbench.text import safe_text
+
+    if "--json" in sys.argv[1:]:
+        print(dumps(error_document(error)))
+    print(f"error: {safe_text(error.message, 1000)}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {safe_text(error.hint, 1000)}", file=sys.stderr)
+    return 2
+
+
+def _message_of(error: TyperException) -> str:
+    say = getattr(error, "format_message", None)
+    return str(say()) if say is not None else str(error)
+
+
+def _help_for(error: TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "onnxbench"
+    return f"{command} --help"
+
+
+def _interrupt(_signal: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,157 @@
+"""What one ``onnxbench run`` asks for, put together from its options."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from onnxbench import artifacts, registry
+from onnxbench.cli import values
+from onnxbench.errors import UsageError
+from onnxbench.plan import Choice, Sweep
+from onnxbench.session import Bounds
+from onnxbench.text import safe_text
+from onnxbench.types import Boundary, Limits, ModelSpec, Sampling
+from onnxbench.workload import Ask
+
+DEFAULT_STORE = Path("reports/results.db")
+MEMORY_SHARE = 0.8
+"""Share of the memory that is free at the start which one child may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Everything that decides what is measured and how."""
+
+    specs: tuple[ModelSpec, ...]
+    choices: tuple[Choice, ...]
+    sweep: Sweep
+    ask: Ask
+    inputs: Path | None
+    sampling: Sampling
+    limits: Limits
+    bounds: Bounds
+    op_times: bool
+    parity: bool
+    fresh: bool
+    command: str
+
+
+def specs(models: Sequence[str], suite: str | None, catalog: Path | None) -> tuple[ModelSpec, ...]:
+    """Return the models that were named: files, ids, a suite, or else the default suite."""
+    from onnxbench.catalog import DEFAULT_SUITE, load
+
+    found = [artifacts.spec_for_file(m) for m in models if artifacts.is_file_argument(m)]
+    ids = [model for model in models if not artifacts.is_file_argument(model)]
+    if ids or suite is not None or not models:
+        entries = load(catalog)
+        found += [entries.find(model_id) for model_id in ids]
+        if suite is not None or not models:
+            found += entries.suite(suite or DEFAULT_SUITE)
+    if not found:
+        raise UsageError("the suite is empty", "onnxbench list models shows what there is")
+    return _told_apart(found)
+
+
+def _told_apart(found: Sequence[ModelSpec]) -> tuple[ModelSpec, ...]:
+    """Return the models with distinct ids: two files of one name keep their folders' names."""
+    ids = [spec.id for spec in found]
+    return tuple(
+        replace(spec, id=spec.location)
+        if spec.scheme == "file" and ids.count(spec.id) > 1
+        else spec
+        for spec in found
+    )
+
+
+def choices(names: Sequence[str]) -> tuple[Choice, ...]:
+    """Return the runtimes that were named; ``all`` means those that are usable here."""
+    from onnxbench.cli.lists import probe
+
+    if not names:
+        raise UsageError("--runtime names no runtime", "onnxbench list runtimes")
+    if "all" not in names:
+        found = [registry.find_runtime(name) for name in names]
+        return tuple(Choice(r.name, r.value, probe(r)) for r in found)
+    every = [Choice(r.name, r.value, probe(r)) for r in registry.runtimes() if not r.problem]
+    return tuple(choice for choice in every if choice.capability.available)
+
+
+def boundaries(text: str) -> tuple[Boundary, ...]:
+    """Return the boundaries of a comma list."""
+    known: dict[str, Boundary] = {"host": "host", "device": "device"}
+    found = values.names(text)
+    unknown = [name for name in found if name not in known]
+    if unknown or not found:
+        message = f"--boundary {safe_text(text)}: boundaries are host and device"
+        raise UsageError(message, "--boundary host,device")
+    return tuple(known[name] for name in found)
+
+
+def existing(inputs: Path | None) -> Path | None:
+    """Return ``--inputs`` if it is there."""
+    if inputs is not None and not inputs.exists():
+        message = f"--inputs {safe_text(str(inputs))}: there is no such file or folder"
+        raise UsageError(message, "give an .npz keyed by input name, or a test_data_set_N folder")
+    return inputs
+
+
+def sampling(
+    *,
+    quick: bool,
+    processes: int | None,
+    min_time: str | None,
+    iterations: int | None,
+    warmup: str | None,
+    max_noise: str | None,
+) -> Sampling:
+    """Return the rules of sampling: the preset, with what was asked for on top."""
+    rules = Sampling.quick() if quick else Sampling()
+    if max_noise is not None:
+        rules = replace(
+            rules,
+            target_half_width=values.share(max_noise, "--max-noise"),
+            processes_max=max(rules.processes_max, Sampling().processes_max),
+        )
+    if processes is not None:
+        rules = replace(
+            rules, processes_min=processes, processes_max=processes, target_half_width=None
+        )
+    if min_time is not None:
+        rules = replace(rules, min_time_s=values.seconds(min_time, "--min-time"))
+    if iterations is not None:
+        rules = replace(rules, iterations=iterations)
+    if warmup is not None:
+        rules = _with_warmup(rules, warmup)
+    return rules
+
+
+def _with_warmup(rules: Sampling, text: str) -> Sampling:
+    """Return ``rules`` with a least warm-up: a bare number counts runs, a unit makes it a time."""
+    if text.strip().isdecimal():
+        return replace(rules, warmup_s=0.0, warmup_runs=int(text))
+    return replace(rules, warmup_s=values.seconds(text, "--warmup"))
+
+
+def limits(
+    cell_timeout: str | None, max_memory: str | None, available_bytes: int | None
+) -> Limits:
+    """Return what one child may use."""
+    rules = Limits()
+    if cell_timeout is not None:
+        limit_s = values.seconds(cell_timeout, "--cell-timeout")
+        rules = replace(rules, build_s=limit_s, run_s=limit_s)
+    if max_memory is not None:
+        return replace(rules, memory_bytes=values.size_bytes(max_memory, "--max-memory"))
+    if available_bytes is not None:
+        # Rounded, so that an unfinished run finds the same plan again.
+        return replace(rules, memory_bytes=int(available_bytes * MEMORY_SHARE))
+    return rules
+
+
+def store_path(store: Path | None) -> Path:
+    """Return the results file: ``--store``, else ONNXBENCH_STORE, else under ./reports."""
+    if store is not None:
+        return store
+    chosen = os.environ.get("ONNXBENCH_STORE")
+    return Path(chosen) if chosen else DEFAULT_STORE

@@ -1,0 +1,221 @@
+"""``onnxbench run``: from names on the command line to a table of records."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from onnxbench.cli import values
+
+_WHAT = "What to measure"
+_HOW = "How to measure"
+_OUT = "Output"
+
+
+def run(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(help="ONNX files, or ids from models.yaml.", show_default=False),
+    ] = None,
+    suite: Annotated[
+        str | None, typer.Option(help="Run a suite of models.yaml.", rich_help_panel=_WHAT)
+    ] = None,
+    catalog: Annotated[
+        Path | None,
+        typer.Option("--models", help="The models.yaml to use.", rich_help_panel=_WHAT),
+    ] = None,
+    runtime: Annotated[
+        str,
+        typer.Option(
+            "--runtime", "-r", "--ep", "--device",
+            help="Runtimes, comma separated, or all.", rich_help_panel=_WHAT,
+        ),
+    ] = "cpu",
+    batch: Annotated[
+        str | None,
+        typer.Option(
+            "--batch", "-b", "--batch-size", help="Batch sizes: 1,8 or 1-8*2.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    threads: Annotated[
+        str | None,
+        typer.Option(
+            "--threads", "-t",
+            help="Thread counts: 1,2. Default: one per physical core that may be used.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    dim: Annotated[
+        list[str] | None,
+        typer.Option(help="Bind a symbolic dimension: NAME=N.", rich_help_panel=_WHAT),
+    ] = None,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(help="Set an input's shape: NAME:1x3x224x224.", rich_help_panel=_WHAT),
+    ] = None,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(help="Real inputs: an .npz, or an ONNX test_data_set_N folder.",
+                     rich_help_panel=_WHAT),
+    ] = None,
+    boundary: Annotated[
+        str,
+        typer.Option(
+            help="host: arrays in and out. device: inputs and outputs stay bound. Or host,device.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = "host",
+    precision: Annotated[
+        str,
+        typer.Option(help="model: the types of the graph. native: the runtime's own default.",
+                     rich_help_panel=_WHAT),
+    ] = "model",
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A setting of the runtime: KEY=VALUE.", rich_help_panel=_WHAT),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(help="Labels that tell equal cells apart: a,b.", rich_help_panel=_WHAT),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of random inputs.", rich_help_panel=_WHAT)] = 0,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Five short processes per cell, no target width.",
+                     rich_help_panel=_HOW),
+    ] = False,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="Exactly so many processes per cell.",
+                     rich_help_panel=_HOW),
+    ] = None,
+    min_time: Annotated[
+        str | None,
+        typer.Option(help="Least sampling time per process: 2s.", rich_help_panel=_HOW),
+    ] = None,
+    iterations: Annotated[
+        int | None,
+        typer.Option("--iters", "--iterations", min=1, max=1 << 20,
+                     help="Exactly so many samples per process.", rich_help_panel=_HOW),
+    ] = None,
+    warmup: Annotated[
+        str | None,
+        typer.Option(help="Least warm-up: a time (2s) or a number of runs (20).",
+                     rich_help_panel=_HOW),
+    ] = None,
+    max_noise: Annotated[
+        str | None,
+        typer.Option(help="Stop when the 95 % interval is within ± this: 1%.",
+                     rich_help_panel=_HOW),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="Start nothing more after this time: 10m.", rich_help_panel=_HOW),
+    ] = None,
+    timeout: Annotated[
+        str | None,
+        typer.Option(help="Stop the whole run after this time, exit 124.", rich_help_panel=_HOW),
+    ] = None,
+    cell_timeout: Annotated[
+        str | None,
+        typer.Option(help="Most time that loading, or one inference, may take: 60s.",
+                     rich_help_panel=_HOW),
+    ] = None,
+    max_memory: Annotated[
+        str | None,
+        typer.Option(help="Most memory of one process: 4GB. Default: 80 % of what is free.",
+                     rich_help_panel=_HOW),
+    ] = None,
+    op_times: Annotated[
+        bool,
+        typer.Option("--op-times", help="Time operators, in a process of its own.",
+                     rich_help_panel=_HOW),
+    ] = False,
+    no_parity: Annotated[
+        bool,
+        typer.Option("--no-parity", help="Do not check outputs that came with --inputs.",
+                     rich_help_panel=_HOW),
+    ] = False,
+    fresh: Annotated[
+        bool,
+        typer.Option("--fresh", help="Do not continue an unfinished run of the same plan.",
+                     rich_help_panel=_HOW),
+    ] = False,
+    store: Annotated[
+        Path | None,
+        typer.Option(help="Results file. Default: ONNXBENCH_STORE, else reports/results.db.",
+                     rich_help_panel=_OUT),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Also write the records: FILE.csv, .jsonl or .md.",
+                     rich_help_panel=_OUT),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document.", rich_help_panel=_OUT)
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print the plan and its duration; measure nothing.",
+                     rich_help_panel=_OUT),
+    ] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", "-q", help="No progress on stderr.", rich_help_panel=_OUT),
+    ] = False,
+) -> int:
+    """Measure models: any ONNX file, or models by name.
+
+    Without a model, the catalogue's default suite. Results are also kept in the results file.
+    """  # fmt: skip
+    from onnxbench.cli import request as asked
+    from onnxbench.cli import running
+    from onnxbench.plan import Sweep
+    from onnxbench.probes import cpu, memory
+    from onnxbench.session import Bounds
+    from onnxbench.workload import Ask
+
+    request = asked.Request(
+        specs=asked.specs(models or [], suite, catalog),
+        choices=asked.choices(values.names(runtime)),
+        sweep=Sweep(
+            batches=values.whole_numbers(batch, "--batch") if batch else (None,),
+            threads=values.whole_numbers(threads, "--threads")
+            if threads
+            else (cpu.default_threads()[0],),
+            boundaries=asked.boundaries(boundary),
+            precision=precision,
+            labels=values.names(label) if label else (None,),
+            options=values.assignments(option or [], "--set"),
+        ),
+        ask=Ask(dims=values.dims(dim or []), shapes=values.shapes(shape or []), seed=seed),
+        inputs=asked.existing(inputs),
+        sampling=asked.sampling(
+            quick=quick,
+            processes=processes,
+            min_time=min_time,
+            iterations=iterations,
+            warmup=warmup,
+            max_noise=max_noise,
+        ),
+        limits=asked.limits(cell_timeout, max_memory, memory.available_bytes()),
+        bounds=Bounds(
+            values.seconds(budget, "--budget") if budget else None,
+            values.seconds(timeout, "--timeout") if timeout else None,
+        ),
+        op_times=op_times,
+        parity=not no_parity,
+        fresh=fresh,
+        command=shlex.join(["onnxbench", *sys.argv[1:]]),
+    )
+    return running.carry_out(
+        request,
+        store_path=asked.store_path(store),
+        output=output,
+        json=json,
+        dry_run=dry_run,
+        quiet=quiet,
+    )

@@ -1,0 +1,200 @@
+"""Carries out a request: pre-flight, plan, measure under the host's lock, print."""
+
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from onnxbench import __version__
+from onnxbench.cli.request import Request
+from onnxbench.intake import preflight_lives_ns, take_in
+from onnxbench.plan import Candidate, Plan, make_plan
+from onnxbench.probes import host
+from onnxbench.report.progress import Progress
+from onnxbench.session import Ending, Outcome, execute
+from onnxbench.store import Store
+from onnxbench.targets import bundle
+from onnxbench.targets.local import LocalTarget
+from onnxbench.targets.lock import Holder, measuring_lock
+from onnxbench.text import safe_text
+from onnxbench.types import JsonObject, PlannedCell, Sampling
+
+SOME_FAILED, NONE_MEASURED, TIMED_OUT, INTERRUPTED = 3, 4, 124, 130
+
+
+def carry_out(
+    request: Request,
+    *,
+    store_path: Path,
+    output: Path | None,
+    json: bool,
+    dry_run: bool,
+    quiet: bool,
+) -> int:
+    """Measure what ``request`` asks for, print the result, return the exit code."""
+    if output is not None:
+        from onnxbench.report.export import check_writable
+
+        check_writable(output)
+    with (
+        Progress(sys.stderr, quiet=quiet) as progress,
+        tempfile.TemporaryDirectory(prefix="onnxbench-run-") as keep,
+    ):
+        if dry_run:
+            _print_plan(_plan(request, _take_in(request, Path(keep), progress)), json=json)
+            return 0
+        with Store.open(store_path) as store, _only_one(request.command, progress):
+            started = time.monotonic()
+            candidates = _take_in(request, Path(keep), progress)
+            plan = _plan(request, candidates)
+            progress.start(plan.processes, plan.estimate_s)
+            outcome = execute(
+                plan,
+                target=LocalTarget(),
+                store=store,
+                host_id=host.host_id(),
+                tool=tool_document(),
+                observer=progress,
+                bounds=request.bounds,
+                fresh=request.fresh,
+                on_resume=lambda run_id, children: progress.note(
+                    f"continuing run {run_id}: {children} processes are there (--fresh starts anew)"
+                ),
+                reproduce=lambda planned: reproduce(planned, plan.sampling),
+            )
+            wall_s = time.monotonic() - started
+        progress.close()
+        for line in _closing_notes(outcome, preflight_lives_ns(candidates), wall_s):
+            progress.note(line) if not quiet else None
+    _print_result(outcome, plan, request.command, store_path, json=json)
+    if output is not None:
+        from onnxbench.report.export import write
+
+        write(outcome.records, output)
+    return exit_code(outcome.ending, [record["status"] for record in outcome.records])
+
+
+def tool_document() -> JsonObject:
+    """Return what identifies the code that measured: version, and hash of the worker bundle."""
+    worker = bundle.fingerprint(bundle.contents("onnxbench"))[:20]
+    return {"name": "onnxbench", "version": __version__, "worker": worker}
+
+
+def reproduce(planned: PlannedCell, sampling: Sampling) -> str:
+    """Return the command line that measures one cell again."""
+    cell = planned.cell
+    model = planned.artifact.path if planned.source.startswith("file:") else cell.model_id
+    words = ["onnxbench", "run", model, "-r", cell.runtime, "-t", str(cell.threads)]
+    for recipe in planned.workload.inputs:
+        if recipe.kind != "file":
+            words += ["--shape", f"{recipe.name}:{'x'.join(map(str, recipe.shape))}"]
+    if cell.boundary != "host":
+        words += ["--boundary", cell.boundary]
+    for key, value in cell.options.items():
+        words += ["--set", f"{key}={value}"]
+    if sampling == Sampling.quick():
+        words.append("--quick")
+    return shlex.join(words)
+
+
+def exit_code(ending: Ending, statuses: list[str]) -> int:
+    """Return the exit code of a run; see docs/reference/exit-codes.md."""
+    if ending == "interrupted":
+        return INTERRUPTED
+    if ending == "timeout":
+        return TIMED_OUT
+    if "ok" not in statuses:
+        return NONE_MEASURED
+    failed = [status for status in statuses if status not in ("ok", "skipped")]
+    return SOME_FAILED if failed and ending != "budget" else 0
+
+
+def _take_in(request: Request, keep: Path, progress: Progress) -> list[Candidate]:
+    candidates = []
+    for done, spec in enumerate(request.specs):
+        progress.before(f"{spec.id} pre-flight", done, len(request.specs), None)
+        folder = keep / str(done)
+        folder.mkdir()
+        candidates.append(
+            take_in(
+                spec, inputs=request.inputs, keep=folder, memory_bytes=request.limits.memory_bytes
+            )
+        )
+    progress.close()
+    return candidates
+
+
+def _plan(request: Request, candidates: list[Candidate]) -> Plan:
+    return make_plan(
+        candidates,
+        request.choices,
+        request.sweep,
+        request.ask,
+        device=host.device(),
+        sampling=request.sampling,
+        limits=request.limits,
+        op_times=request.op_times,
+        parity=request.parity,
+    )
+
+
+@contextmanager
+def _only_one(command: str, progress: Progress) -> Iterator[None]:
+    def say(holder: Holder | None) -> None:
+        who = safe_text(str(holder), 300) if holder is not None else "another process"
+        progress.note(f"waiting: this host is measuring for {who}")
+
+    with measuring_lock(command, on_wait=say):
+        yield
+
+
+def _closing_notes(outcome: Outcome, preflight_ns: int, wall_s: float) -> Iterator[str]:
+    if outcome.ending != "finished":
+        yield {
+            "budget": "the budget is used up: what was not started is missing",
+            "timeout": "the time limit was reached: the run was stopped",
+            "interrupted": "interrupted: the same command continues this run",
+        }[outcome.ending]
+    lives_s = (outcome.lives_ns + preflight_ns) / 1e9
+    if lives_s > 0:
+        share = outcome.sampling_ns / 1e9 / lives_s
+        yield (
+            f"{outcome.children} processes lived {lives_s:.1f} s, {share:.0%} of it sampling; "
+            f"wall time {wall_s:.1f} s is {wall_s / lives_s:.2f} times that"
+        )
+
+
+def _print_plan(plan: Plan, *, json: bool) -> None:
+    from onnxbench.report.document import dumps
+    from onnxbench.report.listing import plan_listing
+    from onnxbench.report.terminal import console
+
+    if json:
+        print(dumps({"plan": plan.document()}, indent=2))
+    else:
+        console(sys.stdout).print(plan_listing(plan.document()))
+
+
+def _print_result(
+    outcome: Outcome, plan: Plan, command: str, store_path: Path, *, json: bool
+) -> None:
+    skipped = [skip.document() for skip in plan.skips]
+    if json:
+        from onnxbench.report.document import dumps, run_document
+
+        print(dumps(run_document(outcome.run_id, str(store_path), outcome.records, skipped)))
+        return
+    from onnxbench.report.op_times import op_times_table
+    from onnxbench.report.table import results_table
+    from onnxbench.report.terminal import console
+
+    out = console(sys.stdout)
+    out.print(results_table(outcome.records, skipped, width=out.width, reproduce=command))
+    for record in outcome.records:
+        if record.get("op_times"):
+            out.print()
+            out.print(safe_text(record["cell"]["model"]["id"]))
+            out.print(op_times_table(record["op_times"], width=out.width))

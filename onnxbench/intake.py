@@ -1,0 +1,102 @@
+"""Takes models in: finds each file, and lets a child process check it before anything else does."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from onnxbench import artifacts
+from onnxbench.errors import ExportError, UsageError
+from onnxbench.graph.artifact import artifact_from
+from onnxbench.plan import Candidate
+from onnxbench.targets.local import run_child
+from onnxbench.types import ChildResult, ExpectedOutput, GivenTensor, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from onnxbench.types import ModelSpec
+
+PREFLIGHT_S = 60.0
+"""Seconds for a small file; more is added by size, for all of it is hashed."""
+
+HASH_BYTES_PER_S = 50e6
+"""Slower than any disk that models are kept on."""
+
+
+def take_in(
+    spec: ModelSpec, *, inputs: Path | None, keep: Path, memory_bytes: int | None
+) -> Candidate:
+    """Return ``spec`` as a candidate: with its artifact, or with the result that refuses it.
+
+    ``inputs``: the user's ``--inputs``; tensors read from a data set are written to ``keep``.
+    Raises UsageError when there is no such file, or when the inputs file is no good.
+    """
+    try:
+        model = artifacts.locate(spec, keep)
+    except ExportError as error:
+        return Candidate(spec, None, _refused(error))
+    limit_s = PREFLIGHT_S + _folder_bytes(model) / HASH_BYTES_PER_S
+    result = run_child(
+        [sys.executable, "-m", "onnxbench.graph"],
+        {
+            "model": str(model),
+            "inputs": str(inputs.absolute()) if inputs is not None else None,
+            "keep": str(keep),
+            "parent_pid": os.getpid(),
+            "memory_bytes": memory_bytes,
+            "limit_s": limit_s,
+        },
+        Limits(steady_s=limit_s),
+    )
+    found: dict[str, Any] = dict(result.measurement or {})
+    if result.error is not None and result.error["kind"] == "bad-inputs-file":
+        raise UsageError(result.error["message"], result.error["hint"])
+    if result.status != "ok":
+        return Candidate(spec, None, result)
+    return Candidate(
+        spec,
+        artifact_from(found["artifact"]),
+        result,
+        tuple(_tensor(document) for document in found.get("given", ())),
+        tuple(
+            ExpectedOutput(document["name"], document["path"], document["member"])
+            for document in found.get("expected", ())
+        ),
+    )
+
+
+def preflight_lives_ns(candidates: Sequence[Candidate]) -> int:
+    """Return how long the pre-flight children of ``candidates`` lived, in ns."""
+    return sum(candidate.preflight.wall_ns for candidate in candidates)
+
+
+def _tensor(document: dict[str, Any]) -> GivenTensor:
+    return GivenTensor(**{**document, "shape": tuple(document["shape"])})
+
+
+def _folder_bytes(model: Path) -> int:
+    """Return the size of the model and of whatever lies beside it, which may be its data."""
+    try:
+        return sum(entry.stat().st_size for entry in os.scandir(model.parent) if entry.is_file())
+    except OSError:
+        return 0
+
+
+def _refused(error: ExportError) -> ChildResult:
+    return ChildResult(
+        status="error",
+        error={
+            "kind": error.kind, "message": error.message, "hint": error.hint, "phase": "export"
+        },
+        measurement=None,
+        samples=b"",
+        wall_ns=0,
+        exit_code=None,
+        signal=None,
+        log="",
+        started=datetime.now(UTC).isoformat(timespec="milliseconds"),
+    )  # fmt: skip

@@ -1,0 +1,284 @@
+"""models × runtimes × workload → cells to measure, and what will not be, with reasons. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import itertools
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from onnxbench import __version__
+from onnxbench.errors import PlanError, UsageError
+from onnxbench.text import safe_text
+from onnxbench.types import Cell, Limits, PlannedCell, Sampling, Skip, digest
+from onnxbench.workload import Ask, make_workload, symbols
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from onnxbench.types import (
+        Artifact,
+        Boundary,
+        Capability,
+        ChildResult,
+        Device,
+        ExpectedOutput,
+        GivenTensor,
+        JsonObject,
+        ModelSpec,
+    )
+
+MAX_CELLS = 10_000
+"""More than this is a mistyped sweep; at a second per process it would take days."""
+
+START_S = 0.6
+"""Start and imports of one child, for estimates before anything has run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model with what pre-flight said of it: an artifact, or the result that refuses it."""
+
+    spec: ModelSpec
+    artifact: Artifact | None
+    preflight: ChildResult
+    given: tuple[GivenTensor, ...] = ()
+    expected: tuple[ExpectedOutput, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A runtime that was asked for: the reference to its adapter, and what its probe found."""
+
+    name: str
+    adapter: str
+    capability: Capability
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """The axes that are crossed; None in an axis means the default of that axis."""
+
+    batches: tuple[int | None, ...] = (None,)
+    threads: tuple[int, ...] = (1,)
+    boundaries: tuple[Boundary, ...] = ("host",)
+    precision: str = "model"
+    labels: tuple[str | None, ...] = (None,)
+    options: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A cell that ended before any runtime saw its model."""
+
+    cell: Cell
+    result: ChildResult
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be measured, what was refused, and what is left out.
+
+    ``op_times``: run one more child per cell that times operators. ``parity``: a wrong answer
+    fails its cell.
+    """
+
+    cells: tuple[PlannedCell, ...]
+    refused: tuple[Refusal, ...]
+    skips: tuple[Skip, ...]
+    sampling: Sampling
+    op_times: bool = False
+
+    @property
+    def processes(self) -> int:
+        """Most child processes that the plan can take: facts, timed, operators."""
+        return len(self.cells) * (1 + self.sampling.processes_max + self.op_times)
+
+    @property
+    def estimate_s(self) -> float:
+        """Seconds that the least number of processes takes if nothing is slow."""
+        timed_s = START_S + self.sampling.warmup_s + self.sampling.min_time_s
+        return len(self.cells) * (2 * START_S + self.sampling.processes_min * timed_s)
+
+    def key(self, host_id: str) -> str:
+        """Return the key under which an unfinished run of this plan is found again.
+
+        Equal keys mean the same cells, rules, host, runtime builds and tool version, so that
+        their children may be pooled.
+        """
+        return digest(
+            [
+                sorted(planned.cell.cell_id for planned in self.cells),
+                dataclasses.asdict(self.sampling),
+                host_id,
+                sorted({f"{p.cell.runtime} {p.runtime_build}" for p in self.cells}),
+                __version__,
+                self.op_times,
+            ]
+        )
+
+    def document(self) -> JsonObject:
+        """Return the plan as the store and ``--dry-run --json`` show it."""
+        return {
+            "cells": [planned.cell.document() for planned in self.cells],
+            "refused": [refusal.cell.document() for refusal in self.refused],
+            "skipped": [skip.document() for skip in self.skips],
+            "sampling": dataclasses.asdict(self.sampling),
+            "op_times": self.op_times,
+            "processes_max": self.processes,
+            "estimate_s": round(self.estimate_s, 1),
+            "limits": [
+                {"model": p.cell.model_id, **dataclasses.asdict(p.limits)} for p in self.cells
+            ],
+        }
+
+
+def make_plan(
+    candidates: Sequence[Candidate],
+    choices: Sequence[Choice],
+    sweep: Sweep,
+    ask: Ask,
+    *,
+    device: Device,
+    sampling: Sampling,
+    limits: Limits,
+    op_times: bool = False,
+    parity: bool = True,
+) -> Plan:
+    """Return the plan of a run.
+
+    Raises UsageError for a dim or an input that no model has, for two equal cells, and for more
+    than `MAX_CELLS` cells.
+    """
+    _check_names(candidates, ask)
+    count = len(candidates) * len(choices) * len(sweep.batches) * len(sweep.threads)
+    if count * len(sweep.boundaries) * len(sweep.labels) > MAX_CELLS:
+        message = f"this sweep has more than {MAX_CELLS} cells"
+        raise UsageError(message, "shorten --batch, --threads or the list of models")
+    cells: list[PlannedCell] = []
+    refused: list[Refusal] = []
+    skips: list[Skip] = []
+    for candidate, choice in itertools.product(candidates, choices):
+        draft = _draft(candidate, choice, device, sweep)
+        if candidate.artifact is None:
+            refused.append(Refusal(draft, candidate.preflight))
+            continue
+        if not choice.capability.available:
+            skips.append(_missing(candidate.spec.id, choice))
+            continue
+        for found in _cross(candidate, choice, draft, sweep, ask, limits, parity=parity):
+            (skips if isinstance(found, Skip) else cells).append(found)  # type: ignore[arg-type]
+    _check_unique(cells)
+    return Plan(tuple(cells), tuple(refused), tuple(skips), sampling, op_times)
+
+
+def _cross(
+    candidate: Candidate,
+    choice: Choice,
+    draft: Cell,
+    sweep: Sweep,
+    ask: Ask,
+    limits: Limits,
+    *,
+    parity: bool,
+) -> Iterable[PlannedCell | Skip]:
+    """Yield the cells of one model on one runtime, in the order in which they are shown."""
+    artifact = candidate.artifact
+    assert artifact is not None
+    own = replace(
+        ask,
+        given={tensor.name: tensor for tensor in candidate.given},
+        expected=candidate.expected if parity else (),
+        float_range=candidate.spec.input_range or ask.float_range,
+    )
+    for batch in sweep.batches:
+        try:
+            workload = make_workload(artifact, replace(own, batch=batch))
+        except PlanError as error:
+            detail = (("batch", batch),) if batch is not None else ()
+            yield Skip(
+                candidate.spec.id, choice.name, "unsupported", error.message, error.hint, detail
+            )
+            continue
+        for threads, boundary, label in itertools.product(
+            sweep.threads, sweep.boundaries, sweep.labels
+        ):
+            cell = replace(
+                draft,
+                shapes=workload.shapes,
+                batch=workload.batch,
+                inputs=workload.key,
+                threads=threads,
+                boundary=boundary,
+                label=label,
+            )
+            yield PlannedCell(
+                cell,
+                artifact,
+                workload,
+                choice.adapter,
+                _limits_for(artifact, limits),
+                source=candidate.spec.source,
+                runtime_build=f"{choice.capability.distribution} {choice.capability.version}",
+            )
+
+
+def _draft(candidate: Candidate, choice: Choice, device: Device, sweep: Sweep) -> Cell:
+    """Return the cell of a model on a runtime before a workload is chosen."""
+    artifact = candidate.artifact
+    return Cell(
+        model_id=candidate.spec.id,
+        sha256=artifact.sha256 if artifact else None,
+        bytes=artifact.bytes if artifact else None,
+        opset=artifact.main_opset if artifact else None,
+        weights=candidate.spec.weights,
+        runtime=choice.name,
+        device=device,
+        shapes={},
+        batch=None,
+        inputs="",
+        precision=sweep.precision,
+        threads=sweep.threads[0],
+        boundary=sweep.boundaries[0],
+        options=dict(sweep.options),
+        label=sweep.labels[0],
+    )
+
+
+def _limits_for(artifact: Artifact, limits: Limits) -> Limits:
+    """Return ``limits`` with room to read a large model: 20 MB/s is slower than any SD card."""
+    return replace(limits, build_s=limits.build_s + artifact.bytes / 20e6)
+
+
+def _missing(model_id: str, choice: Choice) -> Skip:
+    found = choice.capability
+    return Skip(model_id, choice.name, "provider-missing", found.reason, found.hint)
+
+
+def _check_names(candidates: Sequence[Candidate], ask: Ask) -> None:
+    """Refuse a dim or an input that no model has: a typo must not be ignored."""
+    artifacts = [c.artifact for c in candidates if c.artifact is not None]
+    if not artifacts:
+        return
+    known_dims = {name for artifact in artifacts for name in symbols(artifact)}
+    known_inputs = {spec.name for artifact in artifacts for spec in artifact.inputs}
+    for flag, names, known in (
+        ("--dim", set(ask.dims), known_dims),
+        ("--shape", set(ask.shapes), known_inputs),
+    ):
+        for name in sorted(names - known):
+            near = difflib.get_close_matches(name, known, 1)
+            listed = ", ".join(safe_text(k, 60) for k in sorted(known)[:8]) or "none"
+            message = f"{flag} {safe_text(name)}: no model has that; there is {listed}"
+            hint = f"did you mean {safe_text(near[0])}?" if near else "check the name"
+            raise UsageError(message, hint)
+
+
+def _check_unique(cells: Sequence[PlannedCell]) -> None:
+    seen: set[str] = set()
+    for planned in cells:
+        if planned.cell.cell_id in seen:
+            message = f"the same cell twice: {safe_text(planned.cell.model_id)}"
+            raise UsageError(message, "name each model, batch and thread count once, or use --label")
+        seen.add(planned.cell.cell_id)

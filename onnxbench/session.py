@@ -1,0 +1,319 @@
+"""Carries out a plan: facts first, then blocks of timed children in random order, then records.
+
+One child runs at a time. Each is in the store before the next one starts, so whatever ends this
+process loses at most the child that was running.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import random
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from onnxbench.measure.children import samples_ns
+from onnxbench.measure.stopping import decide
+from onnxbench.measure.summary import summarize
+from onnxbench.types import Child
+from onnxbench.worker.job import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from onnxbench.plan import Plan
+    from onnxbench.protocols import Target
+    from onnxbench.store import Store
+    from onnxbench.types import ChildResult, JsonObject, Limits, PlannedCell, Record
+    from onnxbench.worker.job import Mode
+
+Ending = Literal["finished", "budget", "timeout", "interrupted"]
+
+RETRIED = ("crashed", "throttled")
+"""States that are worth a second attempt; a wrong or refused model stays wrong."""
+
+
+class Observer(Protocol):
+    """Who watches a run. Called between children only, never while one is timed.
+
+    ``done`` of at most ``total`` children have run; ``remaining_s`` is an estimate.
+    """
+
+    def before(self, label: str, done: int, total: int, remaining_s: float | None) -> None:
+        """A child is about to start."""
+
+    def after(
+        self,
+        label: str,
+        done: int,
+        total: int,
+        remaining_s: float | None,
+        median_ns: float | None = None,
+    ) -> None:
+        """A child has ended and is stored; ``median_ns`` of its samples, if it took some."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Seconds of wall time. ``budget_s``: start nothing more after it; ``timeout_s``: kill."""
+
+    budget_s: float | None = None
+    timeout_s: float | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run came to.
+
+    ``lives_ns``: sum over its children of spawn to end; ``sampling_ns``: the part of it spent
+    taking samples. ``resumed``: children taken over from the unfinished run.
+    """
+
+    run_id: str
+    ending: Ending = "finished"
+    records: list[Record] = field(default_factory=list)
+    children: int = 0
+    resumed: int = 0
+    lives_ns: int = 0
+    sampling_ns: int = 0
+
+
+class _Ended(Exception):  # noqa: N818 - not an error: the run is over
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending)
+        self.ending = ending
+
+
+@dataclass(slots=True)
+class _Progress:
+    """One cell on its way: its children so far, and why it needs no more of them."""
+
+    planned: PlannedCell
+    children: list[Child] = field(default_factory=list)
+    stop: str | None = None
+
+    def has(self, mode: Mode, block: int) -> bool:
+        """Tell whether the child of this block is there already, ok or beyond a retry."""
+        ran = [c for c in self.children if c.mode == mode and c.block == block]
+        return any(c.result.status not in RETRIED for c in ran) or len(ran) > 1
+
+    @property
+    def good(self) -> list[Child]:
+        return [c for c in self.children if c.mode == "timed" and c.result.status == "ok"]
+
+
+def execute(  # noqa: PLR0913 - the parts of a run, each with a name
+    plan: Plan,
+    *,
+    target: Target,
+    store: Store,
+    host_id: str,
+    tool: JsonObject,
+    observer: Observer,
+    bounds: Bounds = Bounds(),  # noqa: B008 - frozen
+    fresh: bool = False,
+    on_resume: Callable[[str, int], None] = lambda _run_id, _children: None,
+    reproduce: Callable[[PlannedCell], str] = lambda _planned: "",
+) -> Outcome:
+    """Measure every cell of ``plan``; return its records, in the order of the plan.
+
+    An unfinished run of the same plan is continued unless ``fresh``. Ctrl-C, the budget and the
+    time limit end the run early; what was measured by then is summarized and kept.
+    """
+    key = plan.key(host_id)
+    run_id = None if fresh else store.unfinished_run(key)
+    resumed = store.children(run_id) if run_id is not None else []
+    if run_id is None:
+        run_id = store.begin_run(
+            plan_key=key, host_id=host_id, plan=plan.document(), tool=tool
+        )
+    store.put_skips(run_id, [skip.document() for skip in plan.skips])
+    run = _Run(plan, target, store, observer, bounds, run_id)
+    run.resume(resumed)
+    if run.outcome.resumed:
+        on_resume(run_id, run.outcome.resumed)
+    try:
+        run.measure()
+    except KeyboardInterrupt:
+        run.outcome.ending = "interrupted"
+    except _Ended as ended:
+        run.outcome.ending = ended.ending
+    run.outcome.records = [
+        _complete(record, run_id, tool, reproduce(planned) if planned else "")
+        for planned, record in run.records()
+    ]
+    for record in run.outcome.records:
+        store.put_record(run_id, record)
+    done = run.outcome.ending in ("finished", "budget")
+    store.set_run_state(run_id, "finished" if done else "interrupted")
+    return run.outcome
+
+
+class _Run:
+    """The state of one run."""
+
+    def __init__(  # noqa: PLR0913, PLR0917
+        self,
+        plan: Plan,
+        target: Target,
+        store: Store,
+        observer: Observer,
+        bounds: Bounds,
+        run_id: str,
+    ) -> None:
+        self.outcome = Outcome(run_id)
+        self._plan = plan
+        self._target = target
+        self._store = store
+        self._observer = observer
+        self._started = time.monotonic()
+        self._bounds = bounds
+        self._cells = [_Progress(planned) for planned in plan.cells]
+
+    def resume(self, children: list[Child]) -> None:
+        """Take over the children of an unfinished run."""
+        by_id = {progress.planned.cell.cell_id: progress for progress in self._cells}
+        for child in children:
+            if child.cell_id in by_id:
+                by_id[child.cell_id].children.append(child)
+                self.outcome.resumed += 1
+
+    def measure(self) -> None:
+        """Run facts children, then blocks until every cell may stop, then operator times."""
+        for progress in self._cells:
+            self._child(progress, "facts", 0)
+            facts = [child for child in progress.children if child.mode == "facts"]
+            if facts[-1].result.status != "ok":
+                progress.stop = "the facts process failed"
+        for block in range(1, self._plan.sampling.processes_max + 1):
+            order = [progress for progress in self._cells if progress.stop is None]
+            # Random order within a block, so that drift of the host hits all cells alike.
+            random.Random(f"{self.outcome.run_id}:{block}").shuffle(order)
+            for progress in order:
+                self._child(progress, "timed", block)
+                self._decide(progress)
+        if self._plan.op_times:
+            for progress in self._cells:
+                if progress.good:
+                    self._child(progress, "op-times", 0)
+
+    def records(self) -> Iterator[tuple[PlannedCell | None, Record]]:
+        """Yield the record of every cell, refused models included."""
+        for refusal in self._plan.refused:
+            child = Child(refusal.cell.cell_id, 0, "facts", refusal.result)
+            yield None, summarize(refusal.cell, [child], self._plan.sampling, "refused")
+        for progress in self._cells:
+            stop = progress.stop or self.outcome.ending
+            record = summarize(
+                progress.planned.cell, progress.children, self._plan.sampling, stop
+            )
+            record["notes"] = [
+                *progress.planned.artifact.notes, *progress.planned.workload.notes, *record["notes"]
+            ]  # fmt: skip
+            yield progress.planned, record
+
+    def _child(self, progress: _Progress, mode: Mode, block: int) -> None:
+        """Run the child of one block, and once more if it crashed."""
+        while not progress.has(mode, block):
+            self._check_bounds()
+            label = f"{progress.planned.cell.model_id} {f'block {block}' if block else mode}"
+            self._observer.before(label, *self._standing())
+            job = _job(progress.planned, self._plan, mode)
+            result = self._target.run_worker(job.document(), self._limits(progress))
+            child = Child(progress.planned.cell.cell_id, block, mode, result)
+            self._store.append_child(self.outcome.run_id, child)
+            progress.children.append(child)
+            self._count(result)
+            median_ns = process_median_ns(child) if child.result.samples else None
+            self._observer.after(label, *self._standing(), median_ns)
+            if self._past(self._bounds.timeout_s):
+                raise _Ended("timeout")
+
+    def _decide(self, progress: _Progress) -> None:
+        last = [child for child in progress.children if child.mode == "timed"][-1]
+        if last.result.status != "ok":
+            progress.stop = f"a process ended {last.result.status}"
+            return
+        medians = [process_median_ns(child) for child in progress.good]
+        stop = decide(medians, self._plan.sampling)
+        if stop.done:
+            progress.stop = stop.reason
+
+    def _standing(self) -> tuple[int, int, float]:
+        """Return children done, children in all, and the seconds that the rest may take."""
+        done = sum(len(progress.children) for progress in self._cells)
+        left = self._processes_left()
+        mean_s = (
+            self.outcome.lives_ns / 1e9 / self.outcome.children
+            if self.outcome.children
+            else self._plan.estimate_s / max(1, self._plan.processes)
+        )
+        return done, done + left, left * mean_s
+
+    def _processes_left(self) -> int:
+        """Return the least number of children that the cells still need."""
+        return sum(self._needs(progress) for progress in self._cells)
+
+    def _needs(self, progress: _Progress) -> int:
+        least = self._plan.sampling.processes_min
+        facts = not any(child.mode == "facts" for child in progress.children)
+        timed = max(1, least - len(progress.good)) if progress.stop is None else 0
+        wanted = self._plan.op_times and (progress.stop is None or bool(progress.good))
+        return facts + timed + (wanted and not progress.has("op-times", 0))
+
+    def _count(self, result: ChildResult) -> None:
+        self.outcome.children += 1
+        self.outcome.lives_ns += result.wall_ns
+        if result.measurement is not None and result.measurement["mode"] == "timed":
+            self.outcome.sampling_ns += result.measurement["phases_ns"].get("steady", 0)
+
+    def _limits(self, progress: _Progress) -> Limits:
+        """Return the limits of a child that starts now: it may not outlive the run's timeout."""
+        limits = progress.planned.limits
+        if self._bounds.timeout_s is None:
+            return limits
+        left_s = self._bounds.timeout_s - (time.monotonic() - self._started)
+        return dataclasses.replace(limits, life_s=max(0.0, left_s))
+
+    def _check_bounds(self) -> None:
+        if self._past(self._bounds.timeout_s):
+            raise _Ended("timeout")
+        if self._past(self._bounds.budget_s):
+            raise _Ended("budget")
+
+    def _past(self, bound_s: float | None) -> bool:
+        return bound_s is not None and time.monotonic() - self._started >= bound_s
+
+
+def process_median_ns(child: Child) -> float:
+    """Return the median of a timed child's samples in ns."""
+    import numpy as np  # noqa: PLC0415 - the parent needs numpy only from here on
+
+    return float(np.median(samples_ns(child)))
+
+
+def _job(planned: PlannedCell, plan: Plan, mode: Mode) -> Job:
+    cell, artifact = planned.cell, planned.artifact
+    return Job(
+        nonce="",
+        mode=mode,
+        parent_pid=os.getpid(),
+        adapter=planned.adapter,
+        model=artifact.path,
+        files=artifact.files,
+        threads=cell.threads,
+        boundary=cell.boundary,
+        precision=cell.precision,
+        options=dict(cell.options),
+        inputs=planned.workload.inputs,
+        expected=planned.workload.expected,
+        sampling=plan.sampling,
+        limits=planned.limits,
+    )
+
+
+def _complete(record: Record, run_id: str, tool: JsonObject, reproduce: str) -> Record:
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return {**record, "run_id": run_id, "created": created, "tool": tool, "reproduce": reproduce}

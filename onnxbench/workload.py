@@ -1,0 +1,235 @@
+"""Binds symbolic dimensions and chooses how each input is made. Pure.
+
+Whatever is guessed here (a sequence length, a range of token ids) is said out loud: every guess
+becomes a note of the workload, with the flag that overrides it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from onnxbench.errors import PlanError
+from onnxbench.text import safe_text
+from onnxbench.types import ExpectedOutput, GivenTensor, InputRecipe, Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from onnxbench.types import Artifact, TensorSpec
+
+GUESSED_DIMS: tuple[tuple[str, int], ...] = (
+    (r"seq|token|length", 128),
+    (r"height|width|^h$|^w$", 224),
+    (r"channel", 3),
+)
+"""Sizes for symbols that nobody bound, by what their name holds."""
+
+IMAGE_SIDE = 224
+MAX_DIM = 1 << 31
+
+_FLOATS = {
+    "float", "double", "float16", "bfloat16",
+    "float8e4m3fn", "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz",
+}  # fmt: skip
+_INT_RANGES = {"uint8": (0, 256), "int8": (-128, 128)}
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What the user said about shapes and inputs.
+
+    ``batch`` binds the first dim; ``dims`` binds symbols; ``shapes`` whole inputs. ``given`` are
+    real inputs by name, ``expected`` the outputs that came with them. ``float_range`` is the
+    half-open range of random floats.
+    """
+
+    batch: int | None = None
+    dims: Mapping[str, int] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    seed: int = 0
+    float_range: tuple[float, float] = (-1.0, 1.0)
+    given: Mapping[str, GivenTensor] = field(default_factory=dict)
+    expected: tuple[ExpectedOutput, ...] = ()
+
+
+def make_workload(artifact: Artifact, ask: Ask) -> Workload:
+    """Return shapes and recipes for every input of ``artifact``.
+
+    Raises PlanError, naming the input and the flag, when a dim stays open, a fixed dim
+    contradicts what was asked, or an input has a type that cannot be made.
+    """
+    binder = _Binder(artifact, ask)
+    recipes = tuple(binder.recipe(spec) for spec in artifact.inputs)
+    return Workload(recipes, _batch_of(recipes), ask.expected, tuple(binder.notes))
+
+
+def symbols(artifact: Artifact) -> set[str]:
+    """Return the names of the symbolic dims of the inputs."""
+    return {d for spec in artifact.inputs for d in spec.shape or () if isinstance(d, str)}
+
+
+def _batch_of(recipes: tuple[InputRecipe, ...]) -> int | None:
+    """Return the first dim of the first input; None where there is no such dim to speak of."""
+    shape = recipes[0].shape if recipes else ()
+    return shape[0] if len(shape) >= 2 and shape[0] > 0 else None  # noqa: PLR2004 - (batch, …)
+
+
+class _Binder:
+    """Binds one artifact; collects the guesses as notes."""
+
+    def __init__(self, artifact: Artifact, ask: Ask) -> None:
+        self._ask = ask
+        self._bound: dict[str, int] = dict(ask.dims)
+        self.notes: list[str] = []
+        first = artifact.inputs[0].shape if artifact.inputs else None
+        self._batch_symbol = first[0] if first and isinstance(first[0], str) else None
+        if self._batch_symbol is not None and self._batch_symbol not in self._bound:
+            self._bound[self._batch_symbol] = ask.batch or 1
+
+    def recipe(self, spec: TensorSpec) -> InputRecipe:
+        given = self._ask.given.get(spec.name)
+        if given is not None:
+            return self._from_file(spec, given)
+        shape = self._shape(spec)
+        made = self._choose(spec, shape)
+        return replace(made, seed=self._ask.seed)
+
+    def _shape(self, spec: TensorSpec) -> tuple[int, ...]:
+        name = safe_text(spec.name)
+        asked = self._ask.shapes.get(spec.name)
+        if asked is not None:
+            self._check_asked(spec, asked)
+            return asked
+        if "(" in spec.dtype:
+            message = f"input {name} is a {spec.dtype}, which cannot be made from a shape"
+            raise PlanError(message, "such inputs cannot be benchmarked yet")
+        if spec.shape is None:
+            message = f"input {name} has no declared rank"
+            raise PlanError(message, f"give its shape: --shape {name}:1x3x224x224")
+        return tuple(self._dim(spec, axis, dim) for axis, dim in enumerate(spec.shape))
+
+    def _dim(self, spec: TensorSpec, axis: int, dim: int | str | None) -> int:
+        if isinstance(dim, int):
+            return self._fixed(spec, axis, dim)
+        if isinstance(dim, str) and dim in self._bound:
+            return self._bound[dim]
+        if axis == 0 and len(spec.shape or ()) > 1 and dim is None:
+            return self._ask.batch or 1
+        size = self._guess(spec, axis, dim)
+        if isinstance(dim, str):
+            self._bound[dim] = size
+        return size
+
+    def _fixed(self, spec: TensorSpec, axis: int, dim: int) -> int:
+        batch = self._ask.batch
+        if axis == 0 and len(spec.shape or ()) > 1 and batch not in (None, dim):
+            message = f"input {safe_text(spec.name)} has a fixed batch of {dim}, asked was {batch}"
+            raise PlanError(message, "export the model with a dynamic batch dimension")
+        return dim
+
+    def _guess(self, spec: TensorSpec, axis: int, dim: str | None) -> int:
+        name, symbol = safe_text(spec.name), safe_text(dim or "")
+        rank = len(spec.shape or ())
+        if dim is None and rank == 4 and axis >= 2:  # noqa: PLR2004 - NCHW
+            self.notes.append(
+                f"{name}: axis {axis} set to {IMAGE_SIDE} (a guess; --shape {name}:… sets it)"
+            )
+            return IMAGE_SIDE
+        for pattern, size in GUESSED_DIMS:
+            if re.search(pattern, symbol.lower()):
+                self.notes.append(f"{symbol} set to {size} (a guess; --dim {symbol}=N sets it)")
+                return size
+        what = f"dim {symbol}" if symbol else f"axis {axis}"
+        flag = f"--dim {symbol}=N" if symbol else f"--shape {name}:{'x'.join('1' * rank)}"
+        message = f"input {name}: {what} is open"
+        raise PlanError(message, f"bind it with {flag}")
+
+    def _check_asked(self, spec: TensorSpec, asked: tuple[int, ...]) -> None:
+        declared = spec.shape
+        fits = declared is None or (
+            len(declared) == len(asked)
+            and all(not isinstance(d, int) or d == a for d, a in zip(declared, asked, strict=True))
+        )
+        if not fits:
+            message = (
+                f"input {safe_text(spec.name)} is declared {_show(declared)}, "
+                f"--shape says {_show(asked)}"
+            )
+            raise PlanError(message, "keep the fixed dims of the model")
+
+    def _from_file(self, spec: TensorSpec, given: GivenTensor) -> InputRecipe:
+        name = safe_text(spec.name)
+        if given.dtype != spec.dtype:
+            message = f"input {name} is {spec.dtype}, the file holds {given.dtype}"
+            raise PlanError(message, f"store it as {spec.dtype} and pass it with --inputs again")
+        self._check_asked(spec, given.shape) if spec.shape is not None else None
+        return InputRecipe(
+            spec.name, spec.dtype, given.shape, "file",
+            path=given.path, member=given.member, sha256=given.sha256,
+        )  # fmt: skip
+
+    def _choose(self, spec: TensorSpec, shape: tuple[int, ...]) -> InputRecipe:
+        """Return the recipe for a generated input, by type, then by what its name says."""
+        recipe = _by_type(spec, shape, self._ask.float_range)
+        named = _by_name(spec, recipe, self._bound)
+        if named is not None:
+            recipe, said = named
+            self.notes.append(f"{safe_text(spec.name)}: {said} (a guess; --inputs gives real ones)")
+        return recipe
+
+
+def _by_type(
+    spec: TensorSpec, shape: tuple[int, ...], float_range: tuple[float, float]
+) -> InputRecipe:
+    base = InputRecipe(spec.name, spec.dtype, shape, "uniform")
+    if spec.dtype in _FLOATS:
+        return replace(base, low=float_range[0], high=float_range[1])
+    if spec.dtype == "bool":
+        return replace(base, kind="bernoulli")
+    if spec.dtype == "string":
+        return replace(base, kind="digits")
+    low, high = _INT_RANGES.get(spec.dtype, (0, 2))
+    if spec.index_limit is not None:
+        low, high = 0, max(1, spec.index_limit)
+    return replace(base, low=low, high=high)
+
+
+def _by_name(
+    spec: TensorSpec, recipe: InputRecipe, bound: Mapping[str, int]
+) -> tuple[InputRecipe, str] | None:
+    """Return the recipe that an input's name and rank suggest, and how to say so."""
+    name, rank = spec.name.lower(), len(recipe.shape)
+    whole = recipe.dtype in ("int32", "int64")
+
+    def constant(value: float, said: str) -> tuple[InputRecipe, str]:
+        return replace(recipe, kind="constant", low=value, high=value), said
+
+    if "mask" in name:
+        return constant(1, "a mask of ones")
+    if not whole:
+        return constant(1, "true") if recipe.dtype == "bool" and rank == 0 else None
+    if "token_type" in name or "segment" in name:
+        return constant(0, "segment ids of 0")
+    if "position" in name:
+        return replace(recipe, kind="range"), "positions 0, 1, 2 …"
+    if rank <= 1 and ("len" in name or "size" in name):
+        longest = max((n for s, n in bound.items() if re.search("seq|len", s.lower())), default=1)
+        return constant(longest, f"lengths of {longest}")
+    if spec.index_limit is not None or re.search(r"ids?$|token|index|indices", name):
+        kind = "token ids" if rank == 2 else "indices"  # noqa: PLR2004 - (batch, sequence)
+        return recipe, f"{kind} in [{int(recipe.low)}, {int(recipe.high)})"
+    if rank == 0:
+        return constant(1, "1")
+    return recipe, f"integers in [{int(recipe.low)}, {int(recipe.high)})"
+
+
+def elements(shape: tuple[int, ...]) -> int:
+    """Return the number of elements of a tensor of ``shape``."""
+    return math.prod(shape)
+
+
+def _show(shape: tuple[Any, ...] | None) -> str:
+    return "x".join("?" if d is None else safe_text(str(d)) for d in shape or ()) or "a scalar"

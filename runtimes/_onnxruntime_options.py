@@ -1,0 +1,123 @@
+"""Session options of ONNX Runtime: what may be set, and what the session says it has.
+
+ONNX Runtime accepts any configuration key silently, a mistyped one too; so known keys are listed
+here and others refused.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+from onnxbench.errors import Unsupported
+
+if TYPE_CHECKING:
+    from onnxbench.protocols import BuildRequest
+    from onnxbench.types import JsonObject
+
+ATTRIBUTES = (
+    "graph_optimization_level",
+    "execution_mode",
+    "execution_order",
+    "inter_op_num_threads",
+    "enable_cpu_mem_arena",
+    "enable_mem_pattern",
+    "enable_mem_reuse",
+    "use_deterministic_compute",
+)
+"""Attributes of SessionOptions that ``--set NAME=VALUE`` may change."""
+
+CONFIG_KEYS = (
+    "session.intra_op.allow_spinning",
+    "session.inter_op.allow_spinning",
+    "session.set_denormal_as_zero",
+    "session.disable_prepacking",
+    "session.use_env_allocators",
+    "session.use_device_allocator_for_initializers",
+    "session.dynamic_block_base",
+    "session.force_spinning_stop",
+    "session.disable_aot_function_inlining",
+    "session.disable_quant_qdq",
+    "session.disable_double_qdq_remover",
+    "session.enable_quant_qdq_cleanup",
+    "session.qdqisint8allowed",
+    "session.x64quantprecision",
+    "session.intra_op_thread_affinities",
+    "optimization.minimal_build_optimizations",
+    "optimization.enable_gelu_approximation",
+    "optimization.disable_specified_optimizers",
+    "mlas.enable_gemm_fastmath_arm64_bfloat16",
+    "mlas.disable_kleidiai",
+)
+"""Keys of onnxruntime_session_options_config_keys.h that bear on speed or memory on a CPU."""
+
+_TRUE, _FALSE = {"1", "true", "on", "yes"}, {"0", "false", "off", "no"}
+
+
+def session_options(ort: Any, request: BuildRequest) -> Any:
+    """Return the ``SessionOptions`` for ``request``.
+
+    One pool of ``threads`` computes; operators run one after another. Raises Unsupported for an
+    option or a value that is not known.
+    """
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = request.threads
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = 3
+    for name, value in request.options.items():
+        if name in ATTRIBUTES:
+            setattr(settings, name, _value(ort, settings, name, value))
+        elif name in CONFIG_KEYS:
+            settings.add_session_config_entry(name, value)
+        else:
+            near = difflib.get_close_matches(name, ATTRIBUTES + CONFIG_KEYS, 1, 0.4)
+            raise Unsupported(
+                f"ONNX Runtime has no option {name!r}",
+                f"did you mean --set {near[0]}=…?" if near else "see docs/reference/options.md",
+            )
+    if request.profile:
+        settings.enable_profiling = True
+        settings.profile_file_prefix = f"{request.scratch}/profile"
+        settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    return settings
+
+
+def effective(settings: Any, asked: dict[str, str]) -> JsonObject:
+    """Return the options as the session reports them; config keys only where they were set."""
+    found: JsonObject = {
+        name: _plain(getattr(settings, name)) for name in ("intra_op_num_threads", *ATTRIBUTES)
+    }
+    for key in CONFIG_KEYS:
+        try:
+            found[key] = settings.get_session_config_entry(key)
+        except Exception:  # noqa: BLE001 - the runtime raises its own Fail for a key not set
+            if key in asked:
+                found[key] = None
+    return found
+
+
+def _value(ort: Any, settings: Any, name: str, text: str) -> Any:
+    enums = {
+        "graph_optimization_level": ort.GraphOptimizationLevel,
+        "execution_mode": ort.ExecutionMode,
+        "execution_order": ort.ExecutionOrder,
+    }
+    if name in enums:
+        members = enums[name].__members__
+        short = {member.removeprefix("ORT_").removeprefix("ENABLE_").removesuffix("_ALL").lower():
+                 member for member in members}  # fmt: skip
+        member = members.get(text) or members.get(short.get(text.lower(), ""))
+        if member is None:
+            raise Unsupported(f"{name}={text!r} is not known", f"one of: {', '.join(members)}")
+        return member
+    if isinstance(getattr(settings, name), bool):
+        if text.lower() not in _TRUE | _FALSE:
+            raise Unsupported(f"{name}={text!r} is neither true nor false", f"--set {name}=1")
+        return text.lower() in _TRUE
+    if not text.isdecimal():
+        raise Unsupported(f"{name}={text!r} is not a whole number", f"--set {name}=1")
+    return int(text)
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, bool | int | str) else getattr(value, "name", str(value))
