@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from onnxbench.errors import RefusedInput
-from onnxbench.graph.files import open_beneath, refuse_changed, sha256_of, shown
+from onnxbench.graph.files import open_beneath, refuse_changed, sha256_of
+from onnxbench.graph.foreign import require_text, shown
 from onnxbench.graph.payloads import raw_bytes
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def sha256_of_external(folder: Path, file: ExternalFile) -> str:
 def _range(tensor: TensorProto, where: str) -> ExternalRange:
     entries: dict[str, str] = {}
     for entry in tensor.external_data:
+        require_text(entry.key, entry.value)
         if entry.key not in _KEYS:
             raise _malformed(where, f"has the unknown key {shown(entry.key)}")
         if entry.key in entries:

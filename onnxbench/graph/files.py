@@ -15,6 +15,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from onnxbench.errors import RefusedInput
+from onnxbench.graph.foreign import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,13 +33,6 @@ _KIND_NAMES = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFLNK: "a symbolic link",
 }
-
-
-def shown(text: object, limit: int = 200) -> str:
-    """Return ``repr(text)`` cut to ``limit`` characters, for messages about foreign names."""
-    # Cut first: the repr of a long name must not be built.
-    quoted = repr(text[:limit] if isinstance(text, str) else text)
-    return quoted if len(quoted) <= limit else quoted[: limit - 2] + "…'"
 
 
 @contextlib.contextmanager

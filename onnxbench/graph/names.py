@@ -10,7 +10,7 @@ import graphlib
 from typing import TYPE_CHECKING
 
 from onnxbench.errors import RefusedInput
-from onnxbench.graph.files import shown
+from onnxbench.graph.foreign import require_text, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +35,7 @@ def check_names(all_scopes: Sequence[Scope]) -> None:
 
 def _definitions(scope: Scope) -> dict[str, int]:
     """Return each name that ``scope`` defines with the index of the node that does, or -1."""
+    require_text(*scope.inputs, *scope.outputs, *scope.initializers)
     names: dict[str, int] = {}
     for name in scope.inputs:
         if name in names:

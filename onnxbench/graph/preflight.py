@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from onnxbench.errors import RefusedInput
 from onnxbench.graph.external import check_files, external_ranges, sha256_of_external
-from onnxbench.graph.files import open_model, sha256_of, shown
+from onnxbench.graph.files import open_model, sha256_of
+from onnxbench.graph.foreign import require_text, shown
 from onnxbench.graph.indices import index_limits
 from onnxbench.graph.names import check_names
 from onnxbench.graph.payloads import check_tensor
@@ -59,11 +60,7 @@ def preflight(path: Path) -> Artifact:
         before = os.fstat(fd)
         refuse_foreign(os.pread(fd, HEAD_BYTES, 0))
         stripped = strip(fd, before.st_size)
-        try:
-            facts = _facts(stripped, path.parent)
-        except UnicodeDecodeError as error:
-            msg = f"a name in the model is not UTF-8: {shown(str(error))}"
-            raise RefusedInput("malformed", msg, "export the model anew") from None
+        facts = _facts(stripped, path.parent)
         sha256 = _artifact_sha256(sha256_of(fd, before), before, path.parent, facts.external)
     model = facts.model
     artifact = Artifact(
@@ -119,7 +116,7 @@ def _parse(data: bytes) -> ModelProto:
 
     try:
         model: ModelProto = ModelProto.FromString(data)
-    except DecodeError as error:
+    except (DecodeError, UnicodeDecodeError) as error:
         msg = f"not an ONNX file: {shown(str(error))}"
         raise RefusedInput("malformed", msg, "download or export the model anew") from None
     return model
@@ -142,6 +139,7 @@ def _opset(model: ModelProto) -> dict[str, int]:
 
     opset: dict[str, int] = {}
     for entry in model.opset_import:
+        require_text(entry.domain)
         domain = "" if entry.domain in _DEFAULT_DOMAINS else entry.domain
         if opset.setdefault(domain, entry.version) != entry.version or entry.version < 1:
             msg = f"operator set {shown(entry.domain)} has version {entry.version} or two versions"
@@ -175,6 +173,7 @@ def _operators(all_scopes: Iterable[Scope]) -> Counter[str]:
     for scope in all_scopes:
         if scope.inference:
             for node in scope.nodes:
+                require_text(node.op_type, node.domain, node.name, *node.input, *node.output)
                 operators[f"{node.domain or 'ai.onnx'}::{node.op_type}"] += 1
     if "com.microsoft::EPContext" in operators:
         raise RefusedInput(

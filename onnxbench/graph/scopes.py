@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from onnxbench.graph.files import shown
+from onnxbench.graph.foreign import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

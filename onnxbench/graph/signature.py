@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from onnxbench.errors import RefusedInput
-from onnxbench.graph.files import shown
+from onnxbench.graph.foreign import require_text, shown
 from onnxbench.types import TensorSpec
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def outputs_of(graph: GraphProto) -> tuple[TensorSpec, ...]:
 
 
 def _type_name(of: TypeProto, where: str) -> str:
-    """Return ``float``, ``sequence(int64)``, ``map(string, float)`` …"""
+    """Return the name of a type: ``float``, ``sequence(int64)``, ``map(string, float)``."""
     kind = of.WhichOneof("value")
     if kind == "tensor_type":
         return _element(of.tensor_type.elem_type, where)
@@ -98,6 +98,7 @@ def _dim(dim: TensorShapeProto.Dimension, where: str) -> int | str | None:
             msg = f"{where} declares the dim {dim.dim_value}"
             raise RefusedInput("bad-dims", msg, f"dims are at least 0 and at most {MAX_DIM:,}")
         return dim.dim_value
+    require_text(dim.dim_param)
     if len(dim.dim_param) > MAX_SYMBOL_LENGTH:
         msg = f"{where} names a dim with {len(dim.dim_param):,} characters"
         raise RefusedInput("name-too-long", msg, f"dims may have {MAX_SYMBOL_LENGTH} characters")
