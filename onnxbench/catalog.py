@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.resources
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,11 +102,10 @@ def _validated(source: MarkedYaml) -> Document:
     try:
         return Document.model_validate(source.value)
     except ValidationError as invalid:
-        errors = invalid.errors(include_url=False)
-        problems = [_problem(source, error) for error in errors]
-        first = min(problems, key=lambda problem: source.position(problem[0]))
+        # One place may fail in several ways, one for each member of a union: told once.
+        problems = {p[0]: p for p in map(partial(_problem, source), invalid.errors()[::-1])}
+        place, text, hint = problems[min(problems, key=source.position)]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        place, text, hint = first
         source.fail(place, text + more, hint)
 
 
@@ -114,21 +114,22 @@ def _problem(source: MarkedYaml, error: ErrorDetails) -> tuple[Place, str, str]:
     from onnxbench.catalog_schema import EXPLAINED, keys_beside  # noqa: PLC0415
 
     loc = error["loc"]
-    key = str(loc[-1]) if loc else ""
+    place = source.place(loc)
     match error["type"]:
         case "extra_forbidden":
+            key = str(loc[-1])
             hint = did_you_mean(key, keys_beside(loc))
             return source.place((*loc, KEY)), f"unknown key {key}", hint
         case "missing":
-            return source.place(loc), f"the key {key} is missing here", ""
+            return place, f"the key {loc[-1]} is missing here", ""
         case "model_type" | "dict_type":
-            return source.place(loc), "should be a mapping of keys to values", ""
+            return place, "should be a mapping of keys to values", ""
         case "string_pattern_mismatch":
-            text = f"{str(error['input'])[:100]!r} is not {EXPLAINED[error['ctx']['pattern']]}"
-            return source.place(loc), text, ""
+            pattern = error["ctx"]["pattern"]
+            return place, f"{str(error['input'])[:100]!r} is not {EXPLAINED[pattern]}", ""
         case _:
-            named = next((f"{part}: " for part in reversed(loc) if isinstance(part, str)), "")
-            return source.place(loc), named + error["msg"], ""
+            keys = [part for part in place if isinstance(part, str) and part != KEY]
+            return place, "".join(f"{key}: " for key in keys[-1:]) + error["msg"], ""
 
 
 def _absolute(source: str, folder: Path) -> str:
