@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from onnxbench.measure.children import measurements
+from onnxbench.measure.evidence import reached_steady_state
 from onnxbench.text import safe_text
 
 if TYPE_CHECKING:
@@ -65,25 +66,31 @@ def _spikes(distributions: Sequence[Distribution]) -> list[str]:
 
 
 def _unobserved(timed: Sequence[Measurement]) -> list[str]:
-    """Say where the verdict could not look at other load at all."""
+    """Say what the verdict could not look at in any process."""
+    found = []
     loads = [measurement.get("load", {}) for measurement in timed]
     unseen = [
         name
         for name in ("foreign_cores", "steal_share")
         if loads and all(load.get(name) is None for load in loads)
     ]
-    reason = next((load["reason"] for load in loads if load.get("reason")), "not reported")
-    return [f"not observed: {', '.join(unseen)} ({safe_text(reason)})"] if unseen else []
+    if unseen:
+        reason = next((load["reason"] for load in loads if load.get("reason")), "not reported")
+        found.append(f"not observed: {', '.join(unseen)} ({safe_text(reason)})")
+    if timed and all(reached_steady_state(measurement) is None for measurement in timed):
+        found.append("not observed: steady state (warm-up was too short to test for it)")
+    return found
 
 
 def _unreported(facts: Sequence[Measurement], timed: Sequence[Measurement]) -> list[str]:
-    """Give the reasons of nulls and gaps in the record that have no field for one."""
-    found = []
-    missing = [p for p in PHASES if all(p not in m.get("phases_ns", {}) for m in timed)]
-    if missing:
-        found.append(f"phases_ns: no timed process reported {', '.join(missing)}")
-    if not any(m.get("placement") for m in facts):
-        found.append("placement: no facts process reported any")
-    if not any(m.get("precision_effective") for m in facts):
-        found.append("precision_effective: no facts process reported it")
-    return found
+    """Give the reason of nulls and gaps in the record that have no field for one."""
+    missing = [
+        f"phases_ns.{phase}"
+        for phase in PHASES
+        if all(phase not in measurement.get("phases_ns", {}) for measurement in timed)
+    ]
+    if not any(measurement.get("placement") for measurement in facts):
+        missing.append("placement")
+    if not any(measurement.get("precision_effective") for measurement in facts):
+        missing.append("precision_effective")
+    return [f"reported by no process: {', '.join(missing)}"] if missing else []

@@ -221,6 +221,17 @@ def test_spikes_and_blind_spots_are_noted(cell: Cell, facts: Make, timed: Make) 
     blind = timed(1, load={"steal_share": None, "foreign_cores": None, "reason": "no /proc/stat"})
     notes = record_of(cell, facts(), blind)["notes"]
     assert "not observed: foreign_cores, steal_share (no /proc/stat)" in notes
+    slow = timed(1, warmup={"steady": False, "runs": 4})
+    assert any("steady state" in note for note in record_of(cell, facts(), slow)["notes"])
+
+
+def test_a_refused_model_gives_one_note_for_its_gaps(cell: Cell, facts: Make) -> None:
+    refused = dataclasses.replace(facts("refused-input").result, measurement=None)
+    record = record_of(cell, dataclasses.replace(facts(), result=refused))
+    assert record["status"] == "refused-input"
+    gaps = [f"phases_ns.{phase}" for phase in ("import", "load", "first_run", "warmup")]
+    gaps += ["placement", "precision_effective"]
+    assert record["notes"][1:] == [f"reported by no process: {', '.join(gaps)}"]
 
 
 def test_foreign_text_is_cleaned(cell: Cell, facts: Make, timed: Make) -> None:

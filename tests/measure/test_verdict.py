@@ -62,7 +62,7 @@ def test_clean_children_are_stable(timed: Make) -> None:
         ({"load": {"steal_share": 0.021}}, "unreliable", "steal"),
         ({"load": {"foreign_cores": 0.11}}, "noisy", "foreign-cores"),
         ({"load": {"foreign_cores": 0.51}}, "unreliable", "foreign-cores"),
-        ({"warmup": {"steady": False}}, "noisy", "no-steady-state"),
+        ({"warmup": {"steady": False, "runs": 500}}, "noisy", "no-steady-state"),
         ({"samples": spread(0.06)}, "usable", "iqr-wide"),
         ({"samples": spread(0.12)}, "noisy", "iqr-wide"),
         ({"samples": spread(0.30)}, "unreliable", "iqr-wide"),
@@ -166,6 +166,14 @@ def test_a_cause_advises_before_its_symptom() -> None:
 def test_what_was_not_observed_is_no_suspicion(timed: Make) -> None:
     nothing = dict.fromkeys(("foreign_cores", "steal_share", "throttle_events", "clock_hz_after"))
     assert verdict_on([timed(b, load=nothing) for b in range(5)])["grade"] == "stable"
+
+
+def test_a_warmup_too_short_for_the_test_is_no_suspicion(timed: Make) -> None:
+    short = {"steady": False, "runs": 5}
+    assert verdict_on([timed(b, warmup=short) for b in range(5)])["grade"] == "stable"
+    failed = {"steady": False, "runs": 500}
+    mixed = [timed(0, warmup=failed), *(timed(b, warmup=short) for b in range(1, 5))]
+    assert codes(verdict_on(mixed)) == ["no-steady-state"]
 
 
 def test_every_code_has_one_rule_with_rising_limits() -> None:
