@@ -164,7 +164,7 @@ RULES: tuple[Rule, ...] = (
     Rule("small-sample", (0, TRUSTED_PROCESSES, TRUSTED_PROCESSES), "count",
          "{processes} processes are few for a 95 % interval", _enough_processes),
     Rule("process-apart", (0.05, 0.10, math.inf), "change",
-         "one process lies {value} from the median of all", _outvote),
+         "the farthest process lies {value} from the median of all", _outvote),
     Rule("interval-wide", (0.01, 0.03, 0.10), "share",
          "the 95 % interval over {processes} processes is ±{value}", _more_processes),
     Rule("iqr-wide", (0.05, 0.10, 0.25), "share",
