@@ -11,12 +11,13 @@ all locks of a process on a file when it closes any handle on it. So only ``stat
 from __future__ import annotations
 
 import os
-import secrets
 import shlex
 import sqlite3
 import stat
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from onnxbench.errors import StoreError
@@ -24,7 +25,6 @@ from onnxbench.store import schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 BUSY_S = 30.0
 """How long to wait for another process's write. One of ours takes milliseconds, a merge seconds."""
@@ -89,13 +89,17 @@ def connect(path: Path, access: str) -> sqlite3.Connection:
     )
     # A flipped bit must fail the checksum of its row, not the whole query.
     db.text_factory = lambda raw: raw.decode(errors="replace")
-    for setting in (
-        "synchronous = FULL",
-        "foreign_keys = ON",
-        "trusted_schema = OFF",
-        "cell_size_check = ON",
-    ):
-        db.execute(f"PRAGMA {setting}")
+    try:
+        for setting in (
+            "synchronous = FULL",  # the first one to touch the file
+            "foreign_keys = ON",
+            "trusted_schema = OFF",
+            "cell_size_check = ON",
+        ):
+            db.execute(f"PRAGMA {setting}")
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
@@ -114,16 +118,14 @@ def create(path: Path) -> None:
             f"{path} is missing, but {log.name} is there and may hold its last results",
             f"put the two together again, or move {shlex.quote(str(log))} away",
         )
-    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
-    try:
+    with TemporaryDirectory(prefix=".onnxbench-", dir=path.parent) as folder:
+        new = Path(folder, path.name)
         with closing(connect(new, "mode=rwc")) as db:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
             with transaction(db):
                 schema.migrate(db)
         _place(new, path)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def _place(new: Path, path: Path) -> None:
@@ -161,23 +163,17 @@ def inspected(path: Path) -> sqlite3.Connection:
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
-    # Even a reader keeps an index of the log beside the file. Where it may not (a read-only
-    # medium) and there is no log, nobody writes, and the file can be read as it stands.
-    db = connect(path, "mode=ro")
     try:
-        schema.version(db)
+        return connect(path, "mode=ro")
     except sqlite3.OperationalError as exc:
-        db.close()
+        # Even a reader keeps an index of the log beside the file. Where it may not (a read-only
+        # medium) and there is no log, nobody writes, and the file can be read as it stands.
         log = path.with_name(path.name + "-wal")
         if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or (
             log.exists() and log.stat().st_size > 0
         ):
             raise
         return connect(path, "immutable=1")
-    except BaseException:
-        db.close()
-        raise
-    return db
 
 
 def _inspect(db: sqlite3.Connection, path: Path) -> None:
