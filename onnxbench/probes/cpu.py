@@ -16,7 +16,7 @@ from onnxbench.probes import arm, cgroup
 from onnxbench.probes.kernel import LIVE, Kernel, cpu_list, whole_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _CPU = "/sys/devices/system/cpu/cpu{}"
 
@@ -118,13 +118,18 @@ def default_threads(cpus: tuple[int, ...] | None = None, kernel: Kernel = LIVE) 
     return threads, why
 
 
-def processors(kernel: Kernel = LIVE) -> list[dict[str, str]]:
-    """Return the blocks of ``/proc/cpuinfo``, one per CPU (ARM boards add one of the board)."""
-    blocks = []
+def processors(kernel: Kernel = LIVE) -> Iterator[dict[str, str]]:
+    """Yield the blocks of ``/proc/cpuinfo``, one per CPU (ARM boards add one of the board)."""
     for block in (kernel.text("/proc/cpuinfo") or "").split("\n\n"):
         pairs = (line.partition(":") for line in block.splitlines() if ":" in line)
-        blocks.append({key.strip(): " ".join(value.split()) for key, _, value in pairs})
-    return [block for block in blocks if block]
+        fields = {key.strip(): " ".join(value.split()) for key, _, value in pairs}
+        if fields:
+            yield fields
+
+
+def first_processor(kernel: Kernel = LIVE) -> dict[str, str]:
+    """Return the first block of ``/proc/cpuinfo``; empty where there is none."""
+    return next(processors(kernel), {})
 
 
 def model_name(kernel: Kernel = LIVE) -> str:
@@ -133,15 +138,12 @@ def model_name(kernel: Kernel = LIVE) -> str:
     ARM has no such string: there it is the names of its cores, in the order of their numbers,
     after the name of the board if there is one. Falls back to the architecture.
     """
-    blocks = processors(kernel)
-    for block in blocks:
+    cores: dict[str, None] = {}
+    for block in processors(kernel):
         if name := block.get("model name") or block.get("cpu model") or block.get("uarch"):
             return name
-    cores = dict.fromkeys(
-        arm.core_name(block["CPU implementer"], block["CPU part"])
-        for block in blocks
-        if "CPU implementer" in block and "CPU part" in block
-    )
+        if "CPU implementer" in block and "CPU part" in block:
+            cores[arm.core_name(block["CPU implementer"], block["CPU part"])] = None
     board = kernel.text("/proc/device-tree/model")
     silicon = " + ".join(cores)
     if board and silicon:

@@ -99,7 +99,8 @@ def _governor(kernel: Kernel) -> Check:
         return Check(name, "unknown", "no cpufreq here", why, DEDICATED)
     if governor == "performance":
         return Check(name, "ok", governor, why)
-    return Check(name, "warn", governor, why, "sudo cpupower frequency-set -g performance")
+    mend = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
+    return Check(name, "warn", governor, why, mend)
 
 
 def _turbo(kernel: Kernel) -> Check:
@@ -119,10 +120,10 @@ def _smt(kernel: Kernel) -> Check:
     name, why = "SMT siblings", "two threads on one core share its units and slow each other down"
     allowed = cpu.affinity()
     cores = cpu.physical_cores(allowed, kernel)
-    if processor.smt(kernel) is None:
-        return Check(name, "unknown", "this kernel does not tell", why)
     if cores == len(allowed):
-        return Check(name, "ok", f"{cores} CPUs on {cores} cores", why)
+        told = processor.smt(kernel) is not None
+        finding = f"{cores} CPUs on {cores} cores" if told else "this kernel does not tell"
+        return Check(name, "ok" if told else "unknown", finding, why)
     firsts = tuple(sorted({cpu.siblings(each, kernel)[0] for each in allowed} & set(allowed)))
     mend = f"taskset -c {format_cpus(firsts)} onnxbench run …   # one CPU per core"
     return Check(name, "warn", f"{len(allowed)} CPUs on {cores} cores", why, mend)
@@ -215,7 +216,8 @@ def _quota(kernel: Kernel) -> Check:
     quota = cpu.cgroup_cpu_quota(kernel)
     allowed = len(cpu.affinity())
     if quota is None:
-        return Check(name, "ok", "none that we can see", why)
+        told = kernel.exists("/proc/self/cgroup")
+        return Check(name, "ok" if told else "unknown", "none that we can see", why)
     finding = f"{quota:g} cores, {allowed} CPUs to run on"
     if quota >= allowed:
         return Check(name, "ok", finding, why)
@@ -243,7 +245,8 @@ def _virtual_machine(kernel: Kernel) -> Check:
         return Check(name, "warn", finding, why, "run on a machine of this architecture")
     hypervisor = virtual.hypervisor(kernel)
     if hypervisor is None:
-        return Check(name, "ok", "no sign of one", why)
+        told = kernel.exists("/proc/cpuinfo")
+        return Check(name, "ok" if told else "unknown", "no sign of one", why)
     return Check(name, "warn", f"below us: {hypervisor}", why, DEDICATED)
 
 

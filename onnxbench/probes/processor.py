@@ -29,7 +29,7 @@ def facts(kernel: Kernel = LIVE) -> dict[str, Fact]:
     """Return the section ``cpu`` of the environment."""
     allowed = cpu.affinity()
     first = allowed[0]
-    block = next(iter(cpu.processors(kernel)), {})
+    block = cpu.first_processor(kernel)
     online = online_cpus(kernel)
     quota = cpu.cgroup_cpu_quota(kernel)
     return {

@@ -11,8 +11,11 @@ import platform
 from onnxbench.probes import cpu
 from onnxbench.probes.kernel import LIVE, Kernel
 
-_X86 = {"x86_64", "amd64", "i386", "i686"}
-_ARM = {"aarch64", "arm64"}
+# A field of /proc/cpuinfo that no processor of this architecture has.
+_FOREIGN_FIELD = {
+    **dict.fromkeys(("aarch64", "arm64"), "vendor_id"),
+    **dict.fromkeys(("x86_64", "amd64", "i686"), "CPU implementer"),
+}
 
 # Substrings of the DMI vendor and product names, as systemd-detect-virt knows them.
 _FIRMWARE = (
@@ -46,20 +49,18 @@ def emulator(kernel: Kernel = LIVE, machine: str | None = None) -> str | None:
     arch = (machine or platform.machine()).lower()
     if _interpreter_is_qemu(kernel):
         return "qemu-user"
-    for block in cpu.processors(kernel)[:1]:
-        name = block.get("model name", "")
-        if "VirtualApple" in block.get("vendor_id", "") + name:
-            return "rosetta"
-        # qemu-user of before 2023 shows the host's cpuinfo to a guest of another architecture.
-        if "vendor_id" in block if arch in _ARM else arch in _X86 and "CPU implementer" in block:
-            return "qemu-user"
-        # QEMU's own CPU model without KVM's clock: the TCG compiler runs the whole machine.
-        # On ARM its `max` model has the implementer that is reserved for software.
-        if "QEMU" in name and "kvm-clock" not in clocksources(kernel):
-            return "qemu-tcg"
-        if block.get("CPU implementer") in ("0x00", "0x0"):
-            return "qemu-tcg"
-    return None
+    block = cpu.first_processor(kernel)
+    name = block.get("model name", "")
+    if "VirtualApple" in block.get("vendor_id", "") + name:
+        return "rosetta"
+    # Older versions of qemu-user show the cpuinfo of the host to a guest of another architecture.
+    if _FOREIGN_FIELD.get(arch) in block:
+        return "qemu-user"
+    # QEMU's own CPU model without KVM's clock: the TCG compiler runs the whole machine.
+    if "QEMU" in name and "kvm-clock" not in clocksources(kernel):
+        return "qemu-tcg"
+    # On ARM its model `max` has the implementer that is reserved for software.
+    return "qemu-tcg" if block.get("CPU implementer") == "0x00" else None
 
 
 def hypervisor(kernel: Kernel = LIVE) -> str | None:
@@ -82,9 +83,7 @@ def hypervisor(kernel: Kernel = LIVE) -> str | None:
         return "hyper-v"
     if kernel.text("/proc/device-tree/hypervisor/compatible"):
         return "kvm"
-    flags = {
-        flag for block in cpu.processors(kernel)[:1] for flag in block.get("flags", "").split()
-    }
+    flags = cpu.first_processor(kernel).get("flags", "").split()
     return "unknown" if "hypervisor" in flags else None
 
 
