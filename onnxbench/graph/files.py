@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CHUNK_BYTES = 1024 * 1024
+_COPY = "put a copy of the data beside the model: cp -L"
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _SEARCH = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -131,7 +132,7 @@ def _refuse_link(status: os.stat_result, name: str) -> None:
         raise RefusedInput(
             "external-data-link",
             f"external data {shown(name)} goes through a symbolic link",
-            "put a copy of the data beside the model: cp -L",
+            _COPY,
         )
 
 
@@ -148,7 +149,7 @@ def _refuse_irregular(status: os.stat_result, name: str) -> None:
         raise RefusedInput(
             "external-data-link",
             f"external data {shown(name)} has {status.st_nlink} hard links",
-            "put a copy of the data beside the model: cp",
+            _COPY,
         )
 
 
@@ -161,7 +162,7 @@ def _external_refusal(error: OSError, name: str) -> RefusedInput:
         )
     if error.errno == errno.ELOOP:
         return RefusedInput(
-            "external-data-link", f"external data {shown(name)} is a symbolic link", ""
+            "external-data-link", f"external data {shown(name)} is a symbolic link", _COPY
         )
     return RefusedInput(
         "external-data-unreadable",

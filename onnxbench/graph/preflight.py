@@ -41,6 +41,7 @@ MAX_NAMES_LENGTH = 4 * 1024 * 1024
 """Characters of all names that an Artifact carries to the parent."""
 
 _FIRST_IR_WITH_OPSETS = 3
+_EXPORT = "export the model anew"
 _DEFAULT_DOMAINS = ("", "ai.onnx")
 
 
@@ -143,11 +144,11 @@ def _opset(model: ModelProto) -> dict[str, int]:
         domain = "" if entry.domain in _DEFAULT_DOMAINS else entry.domain
         if opset.setdefault(domain, entry.version) != entry.version or entry.version < 1:
             msg = f"operator set {shown(entry.domain)} has version {entry.version} or two versions"
-            raise RefusedInput("opset", msg, "export the model anew")
+            raise RefusedInput("opset", msg, _EXPORT)
     if not opset:
         if model.ir_version >= _FIRST_IR_WITH_OPSETS:
             msg = "the model names no operator set"
-            raise RefusedInput("opset", msg, "export the model anew")
+            raise RefusedInput("opset", msg, _EXPORT)
         opset[""] = 1
     if opset.get("", 1) > onnx_opset_version():
         raise RefusedInput(
@@ -160,11 +161,11 @@ def _opset(model: ModelProto) -> dict[str, int]:
 
 def _check_graph(model: ModelProto) -> None:
     if not model.HasField("graph"):
-        raise RefusedInput("no-graph", "the model holds no graph", "export the model anew")
+        raise RefusedInput("no-graph", "the model holds no graph", _EXPORT)
     if not model.graph.node:
-        raise RefusedInput("no-nodes", "the graph has no nodes: nothing to run", "")
+        raise RefusedInput("no-nodes", "the graph has no nodes: nothing to run", _EXPORT)
     if not model.graph.output:
-        raise RefusedInput("no-outputs", "the graph has no outputs: nothing to run for", "")
+        raise RefusedInput("no-outputs", "the graph has no outputs: nothing to run", _EXPORT)
 
 
 def _operators(all_scopes: Iterable[Scope]) -> Counter[str]:

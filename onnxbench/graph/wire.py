@@ -72,10 +72,11 @@ class WireFile:
         at = start
         while at < end:
             if at + _HEADER_BYTES > window_end and window_end < end:
-                # Grow while fields follow one another, start small again after a jump.
-                window_bytes = min(window_bytes * 2, _MAX_WINDOW_BYTES)
-                if at > window_end:
-                    window_bytes = _MIN_WINDOW_BYTES
+                # Grow while short fields follow one another, start small again after a jump.
+                near = at - window_end < window_bytes
+                window_bytes = (
+                    min(window_bytes * 2, _MAX_WINDOW_BYTES) if near else _MIN_WINDOW_BYTES
+                )
                 base, window_end = at, min(at + window_bytes, end)
                 window = self.read(base, window_end)
             try:

@@ -148,6 +148,16 @@ def _divide() -> onnx.ModelProto:
     return model_of([node], [value("x", [2], int32)], [value("y", [2], int32)], [zero])
 
 
+def _divide_by_result() -> onnx.ModelProto:
+    """The divisor is only known when the model runs: the processor traps."""
+    nodes = [
+        helper.make_node("Sub", ["x", "x"], ["zero"]),
+        helper.make_node("Div", ["x", "zero"], ["y"]),
+    ]
+    int32 = TensorProto.INT32
+    return model_of(nodes, [value("x", [2], int32)], [value("y", [2], int32)])
+
+
 def _gather(index: int | None) -> onnx.ModelProto:
     """A table of 7 rows; ``index`` None: the rows are an input."""
     table = numpy_helper.from_array(np.ones((7, 2), dtype=np.float32), "table")
@@ -238,6 +248,7 @@ RUNNING: tuple[Case, ...] = (
     _case("Conv of rank 3 on weights of rank 4", 34, lambda: _conv(3), NOT_TAKEN),
     _case("Conv with stride 0", 34, lambda: _conv(4, strides=[0, 0]), NOT_TAKEN | _CRASHED),
     _case("integer division by zero", 35, _divide, NOT_TAKEN | _CRASHED),
+    _case("integer division by a result", 35, _divide_by_result, NOT_TAKEN | _CRASHED),
     _case("Gather out of range", 36, lambda: _gather(1000), NOT_TAKEN),
     _case("index that needs a range", 36, lambda: _gather(None), _OK, "rows lie in [0, 7)"),
     _case("Reshape to another size", 37, lambda: _reshape([3, 5]), NOT_TAKEN),
