@@ -43,14 +43,15 @@ _HINTS = {
 }
 
 
-def damaged(path: Path, finding: str) -> StoreError:
-    """Return the refusal of a file that is not, or no longer, a results file."""
-    name = shlex.quote(str(path))
-    return StoreError(
-        f"{path} is damaged or no results file ({finding}); it was left as it is",
-        f"go on elsewhere: --store FILE; save what can be read: sqlite3 {name} .recover"
-        " | sqlite3 rescued.db, then: onnxbench merge rescued.db",
-    )
+class DamagedFile(StoreError):
+    """The file is not, or no longer, a results file. It was left as it is."""
+
+    def __init__(self, path: Path, finding: str) -> None:
+        super().__init__(
+            f"{path} is damaged or no results file ({finding}); it was left as it is",
+            f"go on in another file: --store FILE; what can still be read goes there with:"
+            f" onnxbench merge {shlex.quote(str(path))} --store FILE",
+        )
 
 
 @contextmanager
@@ -61,7 +62,7 @@ def spoken(path: Path, doing: str) -> Iterator[None]:
     except sqlite3.Error as exc:
         code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise damaged(path, str(exc)) from exc
+            raise DamagedFile(path, str(exc)) from exc
         message = f"cannot {doing} {path}: {exc}"
         raise StoreError(message, _HINTS.get(code, _ELSEWHERE)) from exc
     except (OSError, ValueError) as exc:
@@ -82,8 +83,8 @@ def transaction(db: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iterator[Non
         raise
 
 
-def connect(path: Path, access: str) -> sqlite3.Connection:
-    """Open ``path`` with the URI parameters ``access``; settings of the connection, no checks."""
+def connect(path: Path, access: str, *first: str) -> sqlite3.Connection:
+    """Open ``path`` with the URI parameters ``access``. Settings, ``first`` ones, but no checks."""
     db = sqlite3.connect(
         f"{path.absolute().as_uri()}?{access}", uri=True, timeout=BUSY_S, isolation_level=None
     )
@@ -91,7 +92,8 @@ def connect(path: Path, access: str) -> sqlite3.Connection:
     db.text_factory = lambda raw: raw.decode(errors="replace")
     try:
         for setting in (
-            "synchronous = FULL",  # the first one to touch the file
+            *first,
+            "synchronous = FULL",  # touches the file
             "foreign_keys = ON",
             "trusted_schema = OFF",
             "cell_size_check = ON",
@@ -143,8 +145,11 @@ def _place(new: Path, path: Path) -> None:
         os.close(folder)
 
 
-def inspected(path: Path) -> sqlite3.Connection:
-    """Return a read-only connection to a sound results file of this version or an older one."""
+def inspected(path: Path, *, salvage: bool = False) -> sqlite3.Connection:
+    """Return a read-only connection to a sound results file of this version or an older one.
+
+    With ``salvage`` the pages need not be sound; whoever reads must expect errors anywhere.
+    """
     facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):
         raise StoreError(f"{path} is a folder or a device, not a file", _ELSEWHERE)
@@ -153,27 +158,29 @@ def inspected(path: Path) -> sqlite3.Connection:
             f"{path} is empty, which a results file never is",
             f"if it holds nothing for you: rm {shlex.quote(str(path))}; else {_ELSEWHERE}",
         )
-    db = _read_only(path)
+    # With this setting SQLite also reads a file that lost its tail.
+    db = _read_only(path, *(["writable_schema = ON"] if salvage else []))
     try:
         _inspect(db, path)
+        if not salvage:
+            _check_pages(db, path)
     except BaseException:
         db.close()
         raise
     return db
 
 
-def _read_only(path: Path) -> sqlite3.Connection:
+def _read_only(path: Path, *first: str) -> sqlite3.Connection:
     try:
-        return connect(path, "mode=ro")
+        return connect(path, "mode=ro", *first)
     except sqlite3.OperationalError as exc:
         # Even a reader keeps an index of the log beside the file. Where it may not (a read-only
         # medium) and there is no log, nobody writes, and the file can be read as it stands.
         log = path.with_name(path.name + "-wal")
-        if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or (
-            log.exists() and log.stat().st_size > 0
-        ):
+        not_here = exc.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+        if not not_here or (log.exists() and log.stat().st_size > 0):
             raise
-        return connect(path, "immutable=1")
+        return connect(path, "immutable=1", *first)
 
 
 def _inspect(db: sqlite3.Connection, path: Path) -> None:
@@ -187,13 +194,17 @@ def _inspect(db: sqlite3.Connection, path: Path) -> None:
             f"update onnxbench, or {_ELSEWHERE}",
         )
     if version < 1:
-        raise damaged(path, f"schema {version}")
+        raise DamagedFile(path, f"schema {version}")
     # Tables only: a view or trigger would be somebody's code in the middle of our queries.
     if db.execute("SELECT 1 FROM sqlite_schema WHERE type IN ('view', 'trigger')").fetchone():
-        raise damaged(path, "it holds a view or a trigger")
+        raise DamagedFile(path, "it holds a view or a trigger")
+
+
+def _check_pages(db: sqlite3.Connection, path: Path) -> None:
+    # 0.4 s per gigabyte that is in memory.
     (finding,) = db.execute("PRAGMA integrity_check(1)").fetchone()
     if finding != "ok":
-        raise damaged(path, " ".join(str(finding).split()))
+        raise DamagedFile(path, " ".join(str(finding).split()))
 
 
 def upgrade(db: sqlite3.Connection, path: Path) -> None:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from onnxbench.errors import UsageError
+from onnxbench.store.file import DamagedFile
 from onnxbench.store.rows import COLUMNS, BadRow, Damaged, Row, RunRow, Table
+from onnxbench.store.salvage import DamagedStore
 from onnxbench.store.store import Store
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ def merge(into: Store, other: Path) -> Merged:
     """Copy every sound run, child, record and skip of ``other`` that ``into`` lacks.
 
     All or nothing, and the same again adds nothing. ``other`` is only read: it may be of an older
-    version, on a read-only medium, or being written to (then its rows up to now are taken).
+    version, on a read-only medium, being written to (then its rows up to now are taken), or
+    damaged (then those that can be read are).
     Where both hold a record of one run and cell, as after a resumed run, the later one stays.
     Raises StoreError, and UsageError if both are one file.
     """
@@ -43,13 +46,13 @@ def merge(into: Store, other: Path) -> Merged:
     refused: list[BadRow] = []
     runs: set[object] = set()
     tables: tuple[Table, ...] = ("run", "child", "record", "skips")  # what is referred to first
-    with Store.open(other, read_only=True) as source:
+    with _open_source(other) as source:
         if other.samefile(into.path):
             raise UsageError(f"{other} is the store itself", "name the other file")
         with source.snapshot(), into.writing("merge into"):
             for table in tables:
                 of_run = COLUMNS[table].index("run_id")
-                for row, noun in source.rows(table, "ORDER BY seq"):
+                for row, noun in source.in_order(table):
                     try:
                         if table == "run":
                             is_new = _take_run(into, row, noun)
@@ -67,6 +70,13 @@ def merge(into: Store, other: Path) -> Merged:
         bad = (*source.bad, *refused)
     already_there = there["run"] + there["child"] + there["record"]
     return Merged(added["run"], added["child"], added["record"], already_there, bad)
+
+
+def _open_source(path: Path) -> Store:
+    try:
+        return Store.open(path, read_only=True)
+    except DamagedFile:
+        return DamagedStore.open(path, read_only=True)
 
 
 def _take_run(into: Store, row: Row, theirs: RunRow) -> bool:

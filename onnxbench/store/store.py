@@ -81,8 +81,9 @@ class Store:
             try:
                 if old:
                     file.upgrade(db, path)
-                with file.transaction(db):  # fails here, not after the first measurement
-                    return cls(path, db)
+                with file.transaction(db):  # a real write fails here, not after an hour's work
+                    db.execute(f"PRAGMA user_version = {schema.version(db)}")
+                return cls(path, db)
             except BaseException:
                 db.close()
                 raise
@@ -209,14 +210,22 @@ class Store:
         query = f"SELECT {', '.join(COLUMNS[table])} FROM {table} {where}"  # noqa: S608
         with file.spoken(self.path, "read"):
             for row in self._db.execute(query, values):
-                try:
-                    noun = decode(table, row)
-                except Damaged as exc:
-                    bad = BadRow(table, str(row[0]), str(exc))
-                    if bad not in self.bad:
-                        self.bad.append(bad)
-                else:
-                    yield row, noun
+                yield from self.sound(table, row)
+
+    def in_order(self, table: Table) -> Iterator[tuple[Row, Any]]:
+        """Yield all sound rows of a table in order of insertion."""
+        return self.rows(table, "ORDER BY seq")
+
+    def sound(self, table: Table, row: Row) -> Iterator[tuple[Row, Any]]:
+        """Yield the row with the noun that it holds, or note it in ``bad`` and yield nothing."""
+        try:
+            noun = decode(table, row)
+        except Damaged as exc:
+            bad = BadRow(table, str(row[0]), str(exc))
+            if bad not in self.bad:
+                self.bad.append(bad)
+        else:
+            yield row, noun
 
     def find(self, table: Table, **named: str) -> Any:
         """Return the noun of the first sound row with these values, or None."""

@@ -38,7 +38,7 @@ def test_an_empty_store_becomes_equal(path: Path, other: Path) -> None:
     with Store.open(path) as store:
         assert merge(store, other) == Merged(1, 6, 2, 0, ())
         merged = everything(store)
-    with Store.open(other) as source:
+    with Store.open(other, read_only=True) as source:
         assert everything(source) == merged
     assert other.read_bytes() == before
 
