@@ -111,7 +111,7 @@ def _range(tensor: TensorProto, where: str) -> ExternalRange:
         entries[entry.key] = entry.value
     if tensor.data_type == tensor.STRING:
         raise _malformed(where, "holds strings, which cannot lie in a file")
-    if tensor.HasField("raw_data") or tensor.HasField("segment"):
+    if tensor.raw_data or tensor.HasField("segment"):
         raise _malformed(where, "has data in the model as well")
     needed_bytes = raw_bytes(tensor, where)
     length_bytes = _number(entries.get("length", str(needed_bytes)), "length", where)

@@ -178,6 +178,18 @@ STRUCTURE: tuple[Case, ...] = (
         "tensor-size",
         of_model(lambda: _constant(_tensor([1 << 33, 1 << 33], bytes(8)))),
     ),
+    refused(
+        "data larger than dims",
+        30,
+        "tensor-size",
+        of_model(lambda: _constant(_tensor([2], bytes(12)))),
+    ),
+    refused(
+        "much data larger than dims",
+        30,
+        "tensor-size",
+        of_model(lambda: _constant(_tensor([2], bytes(4000)))),
+    ),
     refused("list shorter than dims", 30, "tensor-size", of_model(_short_list)),
     refused("strings as raw data", 30, "tensor-size", of_model(_strings_as_raw)),
     refused(

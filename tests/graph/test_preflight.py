@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxbench.errors import RefusedInput
 from onnxbench.graph.artifact import artifact_document, artifact_from
 from onnxbench.graph.files import sha256_of
+from onnxbench.graph.indices import index_limits
 from onnxbench.graph.preflight import preflight
 from onnxbench.types import TensorSpec
 from tests.corpus.case import model_of, relu, value
@@ -158,8 +159,6 @@ def test_a_change_while_reading_is_refused(tmp_path: Path) -> None:
 
 
 def _limit(*nodes: onnx.NodeProto, constants: list[TensorProto], dtype: int = INT64) -> int | None:
-    from onnxbench.graph.indices import index_limits
-
     model = model_of(nodes, [value("ids", ["n"], dtype)], [value("y", None)], constants)
     return index_limits(model.graph).get("ids")
 
