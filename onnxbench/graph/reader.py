@@ -157,8 +157,6 @@ class _Stripper:
             elif field.number in kind.names:
                 self._expect_bytes(kind, field)
                 _check_name(kind, field)
-            elif field.number == _SEGMENT and kind.name == "TensorProto":
-                cuts.append(_Cut(field.start, field.end, b""))  # ours to write
         payload_bytes = sum(field.end - field.value for field in payloads)
         if payload_bytes > kind.keep_bytes:
             cuts += [_Cut(field.start, field.end, b"") for field in payloads]
@@ -171,6 +169,7 @@ class _Stripper:
         offset = payloads[0].value
         raw = all(field.number == _RAW_DATA for field in payloads)
         self.dropped[offset] = Payload(offset, payload_bytes, raw)
+        # At the end of the tensor, where it overrides a segment that the file has.
         segment = b"\x08" + varint(offset) + b"\x10" + varint(offset + payload_bytes)
         return _encode(_SEGMENT, segment)
 
