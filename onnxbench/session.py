@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from onnxbench.plan import Plan
     from onnxbench.protocols import Target
     from onnxbench.store import Store
-    from onnxbench.types import ChildResult, JsonObject, Limits, PlannedCell, Record
+    from onnxbench.types import ChildResult, JsonObject, Limits, PlannedCell, Record, Sampling
     from onnxbench.worker.job import Mode
 
 Ending = Literal["finished", "budget", "timeout", "interrupted"]
@@ -220,7 +220,7 @@ class _Run:
             self._check_bounds()
             label = f"{progress.planned.cell.model_id} {f'block {block}' if block else mode}"
             self._observer.before(label, *self._standing())
-            job = _job(progress.planned, self._plan, mode)
+            job = job_for(progress.planned, self._plan.sampling, mode)
             result = self._target.run_worker(job.document(), self._limits(progress))
             child = Child(progress.planned.cell.cell_id, block, mode, result)
             self._store.append_child(self.outcome.run_id, child)
@@ -294,7 +294,8 @@ def process_median_ns(child: Child) -> float:
     return float(np.median(samples_ns(child)))
 
 
-def _job(planned: PlannedCell, plan: Plan, mode: Mode) -> Job:
+def job_for(planned: PlannedCell, sampling: Sampling, mode: Mode) -> Job:
+    """Return what a worker is told for one child of a cell."""
     cell, artifact = planned.cell, planned.artifact
     return Job(
         nonce="",
@@ -309,7 +310,7 @@ def _job(planned: PlannedCell, plan: Plan, mode: Mode) -> Job:
         options=dict(cell.options),
         inputs=planned.workload.inputs,
         expected=planned.workload.expected,
-        sampling=plan.sampling,
+        sampling=sampling,
         limits=planned.limits,
     )
 

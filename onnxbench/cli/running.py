@@ -46,7 +46,7 @@ def carry_out(
         if dry_run:
             _print_plan(_plan(request, _take_in(request, Path(keep), progress)), json=json)
             return 0
-        with Store.open(store_path) as store, _only_one(request.command, progress):
+        with Store.open(store_path) as store, only_one(request.command, progress):
             started = time.monotonic()
             candidates = _take_in(request, Path(keep), progress)
             plan = _plan(request, candidates)
@@ -142,7 +142,9 @@ def _plan(request: Request, candidates: list[Candidate]) -> Plan:
 
 
 @contextmanager
-def _only_one(command: str, progress: Progress) -> Iterator[None]:
+def only_one(command: str, progress: Progress) -> Iterator[None]:
+    """Hold the host's measuring lock; say on stderr whom it waits for."""
+
     def say(holder: Holder | None) -> None:
         who = safe_text(str(holder), 300) if holder is not None else "another process"
         progress.note(f"waiting: this host is measuring for {who}")

@@ -79,6 +79,26 @@ def measuring_lock(
         os.close(fd)
 
 
+def current_holder(path: Path | None = None) -> Holder | None:
+    """Return who measures on this host right now, None when nobody does."""
+    lock_path = path or default_path()
+    if not lock_path.exists():
+        return None
+    try:
+        import fcntl  # noqa: PLC0415 - absent on Windows
+
+        fd = _open(lock_path)
+    except (ImportError, UsageError):
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return read_holder(lock_path)
+    finally:
+        os.close(fd)
+    return None
+
+
 def read_holder(path: Path | None = None) -> Holder | None:
     """Return who wrote the lock file last, None when nobody did or it cannot be read."""
     try:

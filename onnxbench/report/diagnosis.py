@@ -1,0 +1,76 @@
+"""``doctor`` for people: a checklist with the command that mends each finding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.text import Text
+
+from onnxbench.report import format as fmt
+from onnxbench.report.findings import Finding
+from onnxbench.report.layout import definitions
+from onnxbench.text import safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rich.console import RenderableType
+
+
+def diagnosis_text(found: Mapping[str, Any], *, width: int) -> RenderableType:
+    """Return `onnxbench.diagnosis.diagnose`'s document for ``width`` cells."""
+    return Group(
+        _section("here", _here(found), width),
+        _section("runtimes", _runtimes(found), width),
+        _section("what makes this host noisy", _host(found), width),
+        _section("self-proof", _self_proof(found["self_proof"]), width),
+    )
+
+
+def _section(title: str, findings: Iterator[Finding], width: int) -> RenderableType:
+    return Group(Text(title, style="bold"), definitions(list(findings), width), Text())
+
+
+def _here(found: Mapping[str, Any]) -> Iterator[Finding]:
+    device = found["device"]
+    yield Finding("onnxbench", f"{found['onnxbench']}, Python {found['python']}")
+    yield Finding("device", f"{device['name']}, {device['arch']}"
+                  + (", emulated" if device["emulated"] else ""))  # fmt: skip
+    yield Finding("threads", f"{found['threads']}: {found['threads_reason']}")
+    available = found["memory_available_bytes"]
+    yield Finding("memory", "unknown" if available is None else f"{fmt.size(available)} available")
+    if found["measuring"]:
+        yield Finding("warn", f"another process is measuring: {found['measuring']}")
+
+
+def _runtimes(found: Mapping[str, Any]) -> Iterator[Finding]:
+    for runtime in found["runtimes"]:
+        if runtime["available"]:
+            said = f"ok: {runtime['distribution']} {runtime['version']}"
+        else:
+            said = f"missing: {runtime['reason']}; {runtime['hint']}"
+        yield Finding(safe_text(runtime["runtime"]), said)
+    for clash in found["clashes"]:
+        packages = " and ".join(clash["packages"])
+        yield Finding("warn", f"{packages} overwrite one another: {clash['repair']}")
+    for problem in found["plugin_problems"]:
+        yield Finding("warn", safe_text(problem, 500))
+
+
+def _host(found: Mapping[str, Any]) -> Iterator[Finding]:
+    for check in found["host"]:
+        text = f"{check['name']}: {safe_text(check['finding'], 500)}"
+        if check["state"] == "warn":
+            text += f"; {check['why']}. {check['mend']}"
+        yield Finding(check["state"], text)
+
+
+def _self_proof(found: Mapping[str, Any] | None) -> Iterator[Finding]:
+    if found is None:
+        yield Finding("none", "not run with this version: onnxbench doctor --self-proof")
+        return
+    yield Finding("date", fmt.timestamp(found["date"]))
+    for proof in found["proofs"]:
+        state = "ok" if proof["holds"] else "warn"
+        yield Finding(state, f"{proof['name']}: {proof['measured']} (target: {proof['target']})")
