@@ -162,6 +162,15 @@ def test_a_flipped_sample_costs_one_child_only(filled: Path, make_child: Any) ->
         assert len(store.children(run.run_id)) == 6
 
 
+def test_text_that_is_no_longer_utf_8_costs_one_row_only(filled: Path) -> None:
+    content = bytearray(filled.read_bytes())
+    content[content.index(b'"median_ns"') + 3] ^= 0x80
+    filled.write_bytes(content)
+    with Store.open(filled) as store:
+        assert len(store.records()) == 1
+        assert [bad.table for bad in store.bad] == ["record"]
+
+
 def test_rows_that_an_editor_sealed_again_are_still_looked_at(filled: Path) -> None:
     with Store.open(filled) as store, store.writing("forge in"):
         for row in (
