@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
     from onnxbench.graph.external import ExternalFile
 
+MAX_FILE_BYTES = (1 << 31) - 1
+"""protobuf reads no larger message; bigger models keep their weights in external data."""
+
 MAX_NAMES_LENGTH = 4 * 1024 * 1024
 """Characters of all names that an Artifact carries to the parent."""
 
@@ -59,6 +62,7 @@ def preflight(path: Path) -> Artifact:
     path = path.absolute()
     with open_model(path) as fd:
         before = os.fstat(fd)
+        _check_size(before.st_size)
         refuse_foreign(os.pread(fd, HEAD_BYTES, 0))
         stripped = strip(fd, before.st_size)
         facts = _facts(stripped, path.parent)
@@ -82,6 +86,15 @@ def preflight(path: Path) -> Artifact:
     )
     _check_names_length(artifact)
     return artifact
+
+
+def _check_size(size_bytes: int) -> None:
+    if size_bytes > MAX_FILE_BYTES:
+        raise RefusedInput(
+            "file-too-large",
+            f"the file has {size_bytes:,} bytes; protobuf reads at most {MAX_FILE_BYTES:,}",
+            "save the model with external data",
+        )
 
 
 class _Facts(NamedTuple):

@@ -29,9 +29,6 @@ MAX_DEPTH = 100
 
 MAX_NAME_BYTES = 64 * 1024
 
-MAX_FILE_BYTES = (1 << 31) - 1
-"""protobuf reads no larger message; bigger models keep their weights in external data."""
-
 _RAW_DATA = 9
 _SEGMENT = 3
 
@@ -105,18 +102,11 @@ class _Cut(NamedTuple):
 def strip(fd: int, size_bytes: int | None = None) -> Stripped:
     """Return the model in the open regular file ``fd`` without its big payloads.
 
-    Raises RefusedInput with reason ``file-too-large``, ``truncated``, ``malformed``,
-    ``nested-too-deep``, ``name-too-long``, ``too-many-fields``, ``structure-too-large`` or
-    ``changed-while-read``.
+    Raises RefusedInput with reason ``truncated``, ``malformed``, ``nested-too-deep``,
+    ``name-too-long``, ``too-many-fields``, ``structure-too-large`` or ``changed-while-read``.
     """
     if size_bytes is None:
         size_bytes = os.fstat(fd).st_size
-    if size_bytes > MAX_FILE_BYTES:
-        raise RefusedInput(
-            "file-too-large",
-            f"the file has {size_bytes:,} bytes; protobuf reads at most {MAX_FILE_BYTES:,}",
-            "save the model with external data",
-        )
     # Read-ahead would load the weights that the walk jumps over.
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
     file = WireFile(fd, size_bytes)

@@ -93,6 +93,20 @@ def _device(folder: Path) -> Path:
     return path
 
 
+def _above_two_gigabytes(folder: Path) -> Path:
+    """Weights inside the file that protobuf cannot read. Sparse: takes no room on the disk."""
+    weight_bytes = (1 << 31) + 8
+    tensor = b"\x08" + varint(weight_bytes // 4) + b"\x10\x01" + field(8, b"w")
+    tensor += varint(9 << 3 | 2) + varint(weight_bytes)
+    graph = varint(5 << 3 | 2) + varint(len(tensor) + weight_bytes) + tensor
+    path = folder / "model.onnx"
+    with path.open("wb") as file:
+        file.write(b"\x08\x0a" + varint(_GRAPH << 3 | 2) + varint(len(graph) + weight_bytes))
+        file.write(graph)
+        file.truncate(file.tell() + weight_bytes)
+    return path
+
+
 def _unreadable(folder: Path) -> Path:
     path = of_model(relu)(folder)
     path.chmod(0)
@@ -122,6 +136,7 @@ CONTENT: tuple[Case, ...] = (
     refused("3000-deep types", 12, "malformed", of_bytes(_types_nested(3000))),
     refused("name of 10 MB", 16, "name-too-long", of_model(_long_name)),
     refused("name that is not utf-8", 17, "malformed", of_bytes(_not_utf8())),
+    refused("file above 2 GB", 42, "file-too-large", _above_two_gigabytes),
     # Fields that no protobuf writer makes.
     refused("length past the end", 3, "truncated", of_bytes(b"\x08\x0a" + b"\x3a\xff\xff\xff\x7f")),
     refused("length of 2^64 - 1", 3, "truncated", of_bytes(b"\x08\x0a\x3a" + varint(2**64 - 1))),
