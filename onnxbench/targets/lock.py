@@ -39,7 +39,14 @@ class Holder:
 
 
 def default_path() -> Path:
-    """Return the lock file of this host. Not under TMPDIR, which differs from user to user."""
+    """Return the lock file of this host, or the one that ONNXBENCH_LOCK names.
+
+    Not under TMPDIR, which differs from user to user. The variable is for containers that share a
+    host through a mounted folder, and for tests.
+    """
+    chosen = os.environ.get("ONNXBENCH_LOCK")
+    if chosen:
+        return Path(chosen)
     shared = Path("/tmp")  # noqa: S108 - opened without following links, see _open
     import tempfile  # noqa: PLC0415 - only where /tmp is missing
 
