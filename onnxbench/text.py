@@ -11,6 +11,9 @@ import unicodedata
 LIMIT = 200
 """Longest text that is shown of one name."""
 
+PARAGRAPH = 2000
+"""Longest text that is shown of a message or a note."""
+
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 _INVISIBLE = frozenset(

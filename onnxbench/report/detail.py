@@ -13,7 +13,7 @@ from onnxbench.report.axes import at, text_at
 from onnxbench.report.columns import half_width
 from onnxbench.report.findings import Finding
 from onnxbench.report.op_times import op_times_table
-from onnxbench.text import safe_text
+from onnxbench.text import PARAGRAPH, safe_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -45,7 +45,7 @@ def record_detail(record: Record, *, width: int) -> RenderableType:
         "outputs": _outputs(record),
         "verdict": _verdict(record),
         "environment": environment.summary(record.get("environment") or {}),
-        "notes": [Finding("", safe_text(str(note), None)) for note in record.get("notes") or ()],
+        "notes": [Finding("", safe_text(str(note), PARAGRAPH)) for note in record.get("notes") or ()],
     }
     parts: list[RenderableType] = []
     label_width = max(len(f.label) for lines in sections.values() for f in lines)
@@ -79,7 +79,7 @@ def _subject(record: Record) -> list[Finding]:
         Finding("device", _joined(
             text_at(record, "cell.device.name") + emulated, text_at(record, "cell.device.arch")
         )),
-        Finding("inputs", axes.shapes(record, None)),
+        Finding("inputs", axes.shapes(record, PARAGRAPH)),
         Finding("cell", _joined(*(
             axis.phrase.format(text)
             for axis in (axes.THREADS, *axes.WORKLOAD, axes.OPTIONS)
@@ -195,7 +195,7 @@ def _verdict(record: Record) -> list[Finding]:
         return []
     lines = [Finding("grade", findings.state(record))]
     for reason in at(record, "verdict.reasons") or ():
-        code, _, sentence = safe_text(str(reason), None).partition(": ")
+        code, _, sentence = safe_text(str(reason), PARAGRAPH).partition(": ")
         lines.append(Finding(code, sentence))
     if advice := text_at(record, "verdict.advice"):
         lines.append(Finding("advice", advice))

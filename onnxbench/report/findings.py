@@ -110,6 +110,30 @@ def skips(skipped: Sequence[Mapping[str, object]]) -> list[Finding]:
     ]
 
 
+def legend(records: Sequence[Record], varying: Sequence[Axis] = ()) -> list[Finding]:
+    """Return what the latency is, and why an interval is missing where one is."""
+    ok = [record for record in records if is_ok(record)]
+    missing: dict[str, list[str]] = {}
+    for record in ok:
+        if not at(record, "latency.ci95_ns"):
+            reason = text_at(record, "latency.ci95_reason") or "no reason was recorded"
+            missing.setdefault(reason, []).append(name(record, varying))
+    found = [Finding("latency", measured(ok))] if ok else []
+    return found + [Finding("± ?", f"{names(rows)}: {why}") for why, rows in missing.items()]
+
+
+def notes(records: Sequence[Record], varying: Sequence[Axis] = ()) -> list[Finding]:
+    """Return the records' notes, each once: what was guessed or is unusual has to be said."""
+    grouped: dict[str, list[str]] = {}
+    for record in records:
+        for note in record.get("notes") or ():
+            grouped.setdefault(safe_text(str(note)), []).append(name(record, varying))
+    return [
+        Finding("note", note if len(rows) == len(records) else f"{names(rows)}: {note}")
+        for note, rows in grouped.items()
+    ]
+
+
 def measured(records: Sequence[Record], *, interval: bool = True) -> str:
     """Return what the latency is, with the numbers of processes and samples behind it."""
     processes = [n for r in records if (n := at(r, "latency.processes"))]

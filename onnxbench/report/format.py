@@ -39,8 +39,9 @@ def significant(value: float, digits: int = DIGITS) -> str:
 
 
 def _unit_of(value: float, units: Sequence[tuple[str, float]]) -> tuple[str, float]:
-    rounded = float(f"{abs(value):.{DIGITS - 1}e}")
-    return next((unit for unit in units if rounded >= unit[1]), units[-1])
+    return next(
+        (unit for unit in units if float(f"{abs(value) / unit[1]:.{DIGITS - 1}e}") >= 1), units[-1]
+    )
 
 
 def _scaled(value: float, units: Sequence[tuple[str, float]]) -> str:

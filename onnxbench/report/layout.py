@@ -98,5 +98,5 @@ def reproduce(commands: Sequence[str], width: int) -> list[RenderableType]:
         return []
     if len(commands) > 1:
         return [Text(fmt.fit("reproduce a row: onnxbench show RECORD", width), style=QUIET)]
-    text = pasteable(commands[0], width)
-    return [Text("reproduce:", style="bold"), Text(text, no_wrap=True, overflow="ignore")]
+    command = pasteable(commands[0], width)
+    return [Text("reproduce:", style="bold"), Text(command, overflow="fold")]

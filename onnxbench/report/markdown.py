@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from onnxbench.report import axes, columns, findings
 from onnxbench.report.findings import Finding
-from onnxbench.text import safe_text
+from onnxbench.text import PARAGRAPH, safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,16 +67,17 @@ def to_markdown(records: Sequence[Record], skipped: Sequence[Mapping[str, object
         "",
         _list(
             [
-                Finding("latency", findings.measured(records)),
+                *findings.legend(records, split.varying),
                 *findings.doubts(records, split.varying),
                 *failures,
                 *findings.skips(skipped),
+                *findings.notes(records, split.varying),
             ]
         ),
     ]
     commands = findings.commands(records)
     if len(commands) == 1:
-        lines.append(f"Reproduce: `{code(safe_text(commands[0], None))}`\n")
+        lines.append(f"Reproduce: `{code(safe_text(commands[0], PARAGRAPH))}`\n")
     return "\n".join(lines)
 
 

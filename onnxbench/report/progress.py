@@ -14,7 +14,7 @@ from rich.text import Text
 
 from onnxbench.report import format as fmt
 from onnxbench.report import terminal
-from onnxbench.text import safe_text
+from onnxbench.text import PARAGRAPH, safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +89,7 @@ class Progress:
         """Say ``text`` on a line of its own that stays."""
         line = self._line
         self._draw("")
-        self._say(safe_text(text, None))
+        self._say(safe_text(text, PARAGRAPH))
         self._draw(line)
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ class Progress:
         self._draw("")
 
     def _say(self, line: str) -> None:
-        self._console.print(Text(line, no_wrap=True, overflow="ignore"), crop=False)
+        self._console.print(Text(line), soft_wrap=True)
         self._said_at = self._clock()
 
     def _draw(self, line: str) -> None:

@@ -37,26 +37,24 @@ def results_table(
     ``skipped``: documents of `types.Skip`. ``reproduce``: the command that repeats the whole run;
     without it the records' own command is shown if they share one.
     """
-    below = findings.skips(skipped)
     if not records:
-        below.insert(0, Finding("nothing", "no record: nothing was measured"))
-        return layout.definitions(below, width)
+        nothing = Finding("nothing", "no record: nothing was measured")
+        return layout.definitions([nothing, *findings.skips(skipped)], width)
     axes = split(records)
     reasons = ["" if findings.is_ok(record) else findings.failure(record) for record in records]
     numbers = {reason: i + 1 for i, reason in enumerate(dict.fromkeys(filter(None, reasons)))}
     *measured, verdict = columns.metrics(records)
     everything = [*columns.names(records, axes.varying), *measured]
     shown, dropped = columns.fitting([*everything, _marked(verdict, reasons, numbers)], width)
-    below = [Finding(f"[{i}]", reason) for reason, i in numbers.items()] + below
-    below = [*findings.doubts(records, axes.varying), *below]
-    if any(map(findings.is_ok, records)):
-        below.insert(0, Finding("latency", findings.measured(records)))
-    if dropped:
-        below.append(
-            Finding(
-                "hidden", f"{', '.join(dropped)}: no room in {width} columns, but in -o FILE.csv"
-            )
-        )
+    hidden = f"{', '.join(dropped)}: no room in {width} columns, but in -o FILE.csv"
+    below = [
+        *findings.legend(records, axes.varying),
+        *findings.doubts(records, axes.varying),
+        *(Finding(f"[{i}]", reason) for reason, i in numbers.items()),
+        *findings.skips(skipped),
+        *findings.notes(records, axes.varying),
+        *([Finding("hidden", hidden)] if dropped else []),
+    ]
     commands = [reproduce] if reproduce else findings.commands(records)
     return Group(
         layout.flow([*findings.run_facts(records), *axes.constants], width),

@@ -112,3 +112,84 @@ def make_record() -> MakeRecord:
         return record  # type: ignore[no-any-return]
 
     return make
+
+
+HOSTILE = (
+    "\x1b[31mred\x1b[0m",
+    "\x1b]8;;http://evil.example\x07link\x1b]8;;\x07",
+    "\x9b31m\x84",
+    "abc\u202edcba\u2066",
+    "nul\x00byte",
+    "line\u2028sep\u2029arator",
+    "first\nsecond\r\nthird\tfourth",
+    "[/red] [bold]markup[/] :boom:",
+    "[link=http://evil.example]x[/link]",
+    "lone\ud800surrogate",
+    "=cmd|' /C calc'!A0",
+    "+1+1",
+    "-2+3",
+    "@SUM(1)",
+    "\t=1+1",
+    "\r=1+1",
+    "x;=1+1",
+    "＝1+1",
+    "a|b|c",
+    "`code` ``two``",
+    "[text](http://evil.example)",
+    "![img](http://evil.example/x.png)",
+    "<img src=x onerror=alert(1)>",
+    "http://evil.example www.evil.example me@evil.example #1 @user",
+    "\\| \\` &lt;b&gt; **bold** __bold__ ~~gone~~",
+    "1. item",
+    "- item",
+    "'\"$(reboot)`",
+    "名前" * 120,
+    "",
+    " ",
+    "x" * 1_000_000,
+)
+
+
+@pytest.fixture(params=range(len(HOSTILE)), ids=lambda i: repr(HOSTILE[i][:12]))
+def hostile(request: pytest.FixtureRequest) -> str:
+    """Return a string as an attacker would name a model, a tensor or a file."""
+    return HOSTILE[request.param]
+
+
+@pytest.fixture
+def hostile_record(make_record: MakeRecord, hostile: str) -> Record:
+    """Return a record with ``hostile`` wherever a foreign string may stand."""
+    return make_record(
+        hostile,
+        status="wrong-output",
+        error={"kind": hostile, "message": hostile, "hint": hostile, "phase": hostile},
+        cell__runtime=hostile,
+        cell__device={"kind": "cpu", "name": hostile, "arch": hostile, "emulated": False},
+        cell__shapes={hostile: [1, 3]},
+        cell__options={hostile: hostile},
+        cell__label=hostile,
+        cell__model__weights=hostile,
+        latency__ci95_ns=None,
+        latency__ci95_reason=hostile,
+        latency__p99_reason=hostile,
+        placement=[{"provider": hostile, "nodes": 1, "node_share": 1.0, "time_share": None}],
+        precision_effective=hostile,
+        parity={"reference": hostile, "passed": False, "reason": hostile},
+        verdict={"grade": "noisy", "reasons": [hostile, f"code: {hostile}"], "advice": hostile},
+        op_times=[
+            {"name": hostile, "op": hostile, "provider": hostile, "ns": 5, "share": 1.0, "calls": 1}
+        ],
+        notes=[hostile],
+        environment={"cpu": {"model": hostile, hostile: hostile}},
+        tool={"version": hostile},
+        stop=hostile,
+        run_id=hostile,
+        created=hostile,
+        reproduce=f"onnxbench run {hostile}",
+    )
+
+
+@pytest.fixture
+def hostile_skip(hostile: str) -> dict[str, object]:
+    """Return the document of a skip made of ``hostile``."""
+    return dict.fromkeys(("model", "runtime", "status", "reason", "hint"), hostile)
