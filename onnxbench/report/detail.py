@@ -45,7 +45,7 @@ def record_detail(record: Record, *, width: int) -> RenderableType:
         "outputs": _outputs(record),
         "verdict": _verdict(record),
         "environment": environment.summary(record.get("environment") or {}),
-        "notes": [Finding("", safe_text(str(note), PARAGRAPH)) for note in record.get("notes") or ()],
+        "notes": _notes(record),
     }
     parts: list[RenderableType] = []
     label_width = max(len(f.label) for lines in sections.values() for f in lines)
@@ -200,3 +200,7 @@ def _verdict(record: Record) -> list[Finding]:
     if advice := text_at(record, "verdict.advice"):
         lines.append(Finding("advice", advice))
     return lines
+
+
+def _notes(record: Record) -> list[Finding]:
+    return [Finding("", safe_text(str(note), PARAGRAPH)) for note in record.get("notes") or ()]
