@@ -55,7 +55,7 @@ def clashes() -> list[Clash]:
     pip installs them side by side without a word; the files of the last one win.
     """
     found = sorted(set(importlib.metadata.packages_distributions().get("onnxruntime", [])))
-    if len(found) < 2:  # noqa: PLR2004 - one alone cannot clash
+    if len(found) < 2:
         return []
     names = " ".join(found)
     repair = f"pip uninstall -y {names} && pip install {found[0]}  # keep the one that you want"

@@ -23,6 +23,8 @@ catches them and exits. This module is part of the worker bundle: stdlib only, P
 
 from __future__ import annotations
 
+from typing import Literal
+
 
 class OnnxBenchError(Exception):
     """Base of every error that onnxbench raises on purpose.
@@ -80,7 +82,7 @@ class AdapterError(OnnxBenchError):
     """A runtime adapter could not do its work."""
 
     kind = "adapter"
-    status = "error"
+    status: Literal["error", "provider-missing", "unsupported", "oom", "timeout-soft"] = "error"
 
 
 class NotInstalled(AdapterError):

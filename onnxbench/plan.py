@@ -280,5 +280,7 @@ def _check_unique(cells: Sequence[PlannedCell]) -> None:
     for planned in cells:
         if planned.cell.cell_id in seen:
             message = f"the same cell twice: {safe_text(planned.cell.model_id)}"
-            raise UsageError(message, "name each model, batch and thread count once, or use --label")
+            raise UsageError(
+                message, "name each model, batch and thread count once, or use --label"
+            )
         seen.add(planned.cell.cell_id)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from onnxbench.types import (
-        Boundary,
+        BuildRequest,
         Capability,
         ChildResult,
         JsonObject,
@@ -36,23 +36,17 @@ class Tensor(Protocol):
     Types that numpy lacks travel as raw bits: bfloat16 as uint16, float8 as uint8.
     """
 
-    name: str
-    dtype: str
-    array: Array
+    @property
+    def name(self) -> str:
+        """Name of the input in the graph."""
 
+    @property
+    def dtype(self) -> str:
+        """ONNX element type in lower case."""
 
-class BuildRequest(Protocol):
-    """What an adapter is told to build. ``model``: absolute path of the ONNX file."""
-
-    model: str
-    threads: int
-    boundary: Boundary
-    precision: str
-    options: Mapping[str, str]
-    profile: bool
-    """Record placement and kernel times; the engine may be slower, its times are never used."""
-    scratch: str
-    """A private folder that is deleted with the child."""
+    @property
+    def array(self) -> Array:
+        """The values, C-contiguous."""
 
 
 @runtime_checkable
@@ -75,7 +69,7 @@ class Engine(Protocol):
         """Return the outputs of the last run, by name."""
 
     def facts(self) -> JsonObject:
-        """Return what the runtime says of itself: options as they took effect, versions, …"""
+        """Return what the runtime says of itself: options as they took effect, versions, …."""
 
     def placement(self) -> tuple[list[PlacementDoc], str | None]:
         """Return nodes and time per provider, and the effective precision (None: not known).

@@ -80,7 +80,7 @@ class Outcome:
     sampling_ns: int = 0
 
 
-class _Ended(Exception):  # noqa: N818 - not an error: the run is over
+class _Ended(Exception):
     def __init__(self, ending: Ending) -> None:
         super().__init__(ending)
         self.ending = ending
@@ -104,7 +104,7 @@ class _Progress:
         return [c for c in self.children if c.mode == "timed" and c.result.status == "ok"]
 
 
-def execute(  # noqa: PLR0913 - the parts of a run, each with a name
+def execute(
     plan: Plan,
     *,
     target: Target,
@@ -112,7 +112,7 @@ def execute(  # noqa: PLR0913 - the parts of a run, each with a name
     host_id: str,
     tool: JsonObject,
     observer: Observer,
-    bounds: Bounds = Bounds(),  # noqa: B008 - frozen
+    bounds: Bounds = Bounds(),
     fresh: bool = False,
     on_resume: Callable[[str, int], None] = lambda _run_id, _children: None,
     reproduce: Callable[[PlannedCell], str] = lambda _planned: "",
@@ -126,9 +126,7 @@ def execute(  # noqa: PLR0913 - the parts of a run, each with a name
     run_id = None if fresh else store.unfinished_run(key)
     resumed = store.children(run_id) if run_id is not None else []
     if run_id is None:
-        run_id = store.begin_run(
-            plan_key=key, host_id=host_id, plan=plan.document(), tool=tool
-        )
+        run_id = store.begin_run(plan_key=key, host_id=host_id, plan=plan.document(), tool=tool)
     store.put_skips(run_id, [skip.document() for skip in plan.skips])
     run = _Run(plan, target, store, observer, bounds, run_id)
     run.resume(resumed)
@@ -154,7 +152,7 @@ def execute(  # noqa: PLR0913 - the parts of a run, each with a name
 class _Run:
     """The state of one run."""
 
-    def __init__(  # noqa: PLR0913, PLR0917
+    def __init__(
         self,
         plan: Plan,
         target: Target,
@@ -206,9 +204,7 @@ class _Run:
             yield None, summarize(refusal.cell, [child], self._plan.sampling, "refused")
         for progress in self._cells:
             stop = progress.stop or self.outcome.ending
-            record = summarize(
-                progress.planned.cell, progress.children, self._plan.sampling, stop
-            )
+            record = summarize(progress.planned.cell, progress.children, self._plan.sampling, stop)
             record["notes"] = [
                 *progress.planned.artifact.notes, *progress.planned.workload.notes, *record["notes"]
             ]  # fmt: skip

@@ -318,6 +318,7 @@ class Sampling:
         """Exactly five short children and no width rule: 70 s for the nine classic networks."""
         return cls(
             warmup_s=0.3,
+            warmup_cap_s=3.0,
             min_time_s=0.5,
             min_samples=20,
             processes_min=5,
@@ -403,6 +404,24 @@ class Capability:
     reason: str = ""
     hint: str = ""
     device_kind: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """What an adapter is told to build.
+
+    ``model``: absolute path of the ONNX file. ``options``: the runtime's own settings (``--set``).
+    ``profile``: record placement and kernel times; such an engine may be slower, and its times
+    are never used. ``scratch``: a private folder that is deleted with the child.
+    """
+
+    model: str
+    threads: int
+    boundary: Boundary
+    precision: str
+    options: dict[str, str]
+    profile: bool
+    scratch: str
 
 
 # ------------------------------------------------------------------- documents: what a child says

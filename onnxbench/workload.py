@@ -74,7 +74,7 @@ def symbols(artifact: Artifact) -> set[str]:
 def _batch_of(recipes: tuple[InputRecipe, ...]) -> int | None:
     """Return the first dim of the first input; None where there is no such dim to speak of."""
     shape = recipes[0].shape if recipes else ()
-    return shape[0] if len(shape) >= 2 and shape[0] > 0 else None  # noqa: PLR2004 - (batch, …)
+    return shape[0] if len(shape) >= 2 and shape[0] > 0 else None
 
 
 class _Binder:
@@ -133,7 +133,7 @@ class _Binder:
     def _guess(self, spec: TensorSpec, axis: int, dim: str | None) -> int:
         name, symbol = safe_text(spec.name), safe_text(dim or "")
         rank = len(spec.shape or ())
-        if dim is None and rank == 4 and axis >= 2:  # noqa: PLR2004 - NCHW
+        if dim is None and rank == 4 and axis >= 2:
             self.notes.append(
                 f"{name}: axis {axis} set to {IMAGE_SIDE} (a guess; --shape {name}:… sets it)"
             )
@@ -219,7 +219,7 @@ def _by_name(
         longest = max((n for s, n in bound.items() if re.search("seq|len", s.lower())), default=1)
         return constant(longest, f"lengths of {longest}")
     if spec.index_limit is not None or re.search(r"ids?$|token|index|indices", name):
-        kind = "token ids" if rank == 2 else "indices"  # noqa: PLR2004 - (batch, sequence)
+        kind = "token ids" if rank == 2 else "indices"
         return recipe, f"{kind} in [{int(recipe.low)}, {int(recipe.high)})"
     if rank == 0:
         return constant(1, "1")

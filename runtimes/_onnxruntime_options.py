@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from onnxbench.errors import Unsupported
 
 if TYPE_CHECKING:
-    from onnxbench.protocols import BuildRequest
-    from onnxbench.types import JsonObject
+    from onnxbench.types import BuildRequest, JsonObject
 
 ATTRIBUTES = (
     "graph_optimization_level",
@@ -87,13 +86,18 @@ def effective(settings: Any, asked: dict[str, str]) -> JsonObject:
     found: JsonObject = {
         name: _plain(getattr(settings, name)) for name in ("intra_op_num_threads", *ATTRIBUTES)
     }
-    for key in CONFIG_KEYS:
-        try:
-            found[key] = settings.get_session_config_entry(key)
-        except Exception:  # noqa: BLE001 - the runtime raises its own Fail for a key not set
-            if key in asked:
-                found[key] = None
-    return found
+    entries = {key: _entry(settings, key) for key in CONFIG_KEYS}
+    return found | {
+        key: value for key, value in entries.items() if value is not None or key in asked
+    }
+
+
+def _entry(settings: Any, key: str) -> str | None:
+    try:
+        value: str = settings.get_session_config_entry(key)
+    except Exception:  # noqa: BLE001 - the runtime raises its own Fail for a key that is not set
+        return None
+    return value
 
 
 def _value(ort: Any, settings: Any, name: str, text: str) -> Any:

@@ -21,8 +21,8 @@ from onnxbench.types import Capability
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from onnxbench.protocols import BuildRequest, Tensor
-    from onnxbench.types import JsonObject, OpTime, PlacementDoc
+    from onnxbench.protocols import Tensor
+    from onnxbench.types import BuildRequest, JsonObject, OpTime, PlacementDoc
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -54,9 +54,7 @@ class OnnxRuntimeCpu:
                 hint="pip install 'onnxbench[cpu]'",
             )
         distribution, version = _installed()
-        return Capability(
-            self.name, available=True, version=version, distribution=distribution
-        )
+        return Capability(self.name, available=True, version=version, distribution=distribution)
 
     def build(self, request: BuildRequest) -> OnnxRuntimeEngine:
         """Create the session. Raises Unsupported, OutOfMemory, NotInstalled."""
@@ -118,10 +116,7 @@ class OnnxRuntimeEngine:
             assert isinstance(values, list)
         else:
             values = [value.numpy() for value in self._binding.get_outputs()]
-        return {
-            name: value
-            for name, value in zip(self._output_names, map(_as_array, values), strict=True)
-        }
+        return dict(zip(self._output_names, map(_as_array, values), strict=True))
 
     def facts(self) -> JsonObject:
         """Return versions and every session option as the session has it."""

@@ -17,8 +17,8 @@ from onnxbench.types import Capability
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from onnxbench.protocols import BuildRequest, Tensor
-    from onnxbench.types import JsonObject, OpTime, PlacementDoc
+    from onnxbench.protocols import Tensor
+    from onnxbench.types import BuildRequest, JsonObject, OpTime, PlacementDoc
 
     Array = np.ndarray[Any, np.dtype[Any]]
 

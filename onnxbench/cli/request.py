@@ -133,9 +133,7 @@ def _with_warmup(rules: Sampling, text: str) -> Sampling:
     return replace(rules, warmup_s=values.seconds(text, "--warmup"))
 
 
-def limits(
-    cell_timeout: str | None, max_memory: str | None, available_bytes: int | None
-) -> Limits:
+def limits(cell_timeout: str | None, max_memory: str | None, available_bytes: int | None) -> Limits:
     """Return what one child may use."""
     rules = Limits()
     if cell_timeout is not None:

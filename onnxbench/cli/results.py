@@ -2,9 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from onnxbench.types import JsonObject, Record
 
 _Store = Annotated[
     Path | None,
@@ -16,8 +19,10 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 def report(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(help="Runs, by the beginning of their ids; all for every stored record.",
-                       show_default=False),
+        typer.Argument(
+            help="Runs, by the beginning of their ids; all for every stored record.",
+            show_default=False,
+        ),
     ] = None,
     store: _Store = None,
     output: Annotated[
@@ -40,10 +45,7 @@ def report(
     path = store_path(store)
     with Store.open(path, read_only=True) as opened:
         every = opened.runs()
-        if runs == ["all"]:
-            chosen = every
-        else:
-            chosen = [opened.run(prefix) for prefix in runs or ["latest"]]
+        chosen = every if runs == ["all"] else [opened.run(prefix) for prefix in runs or ["latest"]]
         ids = [run.run_id for run in chosen]
         records = opened.records(ids)
         skipped = [skip for run_id in ids for skip in opened.skips(run_id)]
@@ -112,7 +114,7 @@ def merge(
         print(f"left out: {bad}", file=sys.stderr)
 
 
-def _print_records(records, skipped, *, several: bool) -> None:  # type: ignore[no-untyped-def]
+def _print_records(records: "list[Record]", skipped: "list[JsonObject]", *, several: bool) -> None:
     from onnxbench.report.matrix import model_by_runtime
     from onnxbench.report.table import results_table
     from onnxbench.report.terminal import console

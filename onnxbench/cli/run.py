@@ -29,21 +29,29 @@ def run(
     runtime: Annotated[
         str,
         typer.Option(
-            "--runtime", "-r", "--ep", "--device",
-            help="Runtimes, comma separated, or all.", rich_help_panel=_WHAT,
+            "--runtime",
+            "-r",
+            "--ep",
+            "--device",
+            help="Runtimes, comma separated, or all.",
+            rich_help_panel=_WHAT,
         ),
     ] = "cpu",
     batch: Annotated[
         str | None,
         typer.Option(
-            "--batch", "-b", "--batch-size", help="Batch sizes: 1,8 or 1-8*2.",
+            "--batch",
+            "-b",
+            "--batch-size",
+            help="Batch sizes: 1,8 or 1-8*2.",
             rich_help_panel=_WHAT,
         ),
     ] = None,
     threads: Annotated[
         str | None,
         typer.Option(
-            "--threads", "-t",
+            "--threads",
+            "-t",
             help="Thread counts: 1,2. Default: one per physical core that may be used.",
             rich_help_panel=_WHAT,
         ),
@@ -58,8 +66,9 @@ def run(
     ] = None,
     inputs: Annotated[
         Path | None,
-        typer.Option(help="Real inputs: an .npz, or an ONNX test_data_set_N folder.",
-                     rich_help_panel=_WHAT),
+        typer.Option(
+            help="Real inputs: an .npz, or an ONNX test_data_set_N folder.", rich_help_panel=_WHAT
+        ),
     ] = None,
     boundary: Annotated[
         str,
@@ -70,8 +79,10 @@ def run(
     ] = "host",
     precision: Annotated[
         str,
-        typer.Option(help="model: the types of the graph. native: the runtime's own default.",
-                     rich_help_panel=_WHAT),
+        typer.Option(
+            help="model: the types of the graph. native: the runtime's own default.",
+            rich_help_panel=_WHAT,
+        ),
     ] = "model",
     option: Annotated[
         list[str] | None,
@@ -84,13 +95,15 @@ def run(
     seed: Annotated[int, typer.Option(help="Seed of random inputs.", rich_help_panel=_WHAT)] = 0,
     quick: Annotated[
         bool,
-        typer.Option("--quick", help="Five short processes per cell, no target width.",
-                     rich_help_panel=_HOW),
+        typer.Option(
+            "--quick", help="Five short processes per cell, no target width.", rich_help_panel=_HOW
+        ),
     ] = False,
     processes: Annotated[
         int | None,
-        typer.Option(min=1, max=1000, help="Exactly so many processes per cell.",
-                     rich_help_panel=_HOW),
+        typer.Option(
+            min=1, max=1000, help="Exactly so many processes per cell.", rich_help_panel=_HOW
+        ),
     ] = None,
     min_time: Annotated[
         str | None,
@@ -98,18 +111,26 @@ def run(
     ] = None,
     iterations: Annotated[
         int | None,
-        typer.Option("--iters", "--iterations", min=1, max=1 << 20,
-                     help="Exactly so many samples per process.", rich_help_panel=_HOW),
+        typer.Option(
+            "--iters",
+            "--iterations",
+            min=1,
+            max=1 << 20,
+            help="Exactly so many samples per process.",
+            rich_help_panel=_HOW,
+        ),
     ] = None,
     warmup: Annotated[
         str | None,
-        typer.Option(help="Least warm-up: a time (2s) or a number of runs (20).",
-                     rich_help_panel=_HOW),
+        typer.Option(
+            help="Least warm-up: a time (2s) or a number of runs (20).", rich_help_panel=_HOW
+        ),
     ] = None,
     max_noise: Annotated[
         str | None,
-        typer.Option(help="Stop when the 95 % interval is within ± this: 1%.",
-                     rich_help_panel=_HOW),
+        typer.Option(
+            help="Stop when the 95 % interval is within ± this: 1%.", rich_help_panel=_HOW
+        ),
     ] = None,
     budget: Annotated[
         str | None,
@@ -121,46 +142,65 @@ def run(
     ] = None,
     cell_timeout: Annotated[
         str | None,
-        typer.Option(help="Most time that loading, or one inference, may take: 60s.",
-                     rich_help_panel=_HOW),
+        typer.Option(
+            help="Most time that loading, or one inference, may take: 60s.", rich_help_panel=_HOW
+        ),
     ] = None,
     max_memory: Annotated[
         str | None,
-        typer.Option(help="Most memory of one process: 4GB. Default: 80 % of what is free.",
-                     rich_help_panel=_HOW),
+        typer.Option(
+            help="Most memory of one process: 4GB. Default: 80 % of what is free.",
+            rich_help_panel=_HOW,
+        ),
     ] = None,
     op_times: Annotated[
         bool,
-        typer.Option("--op-times", help="Time operators, in a process of its own.",
-                     rich_help_panel=_HOW),
+        typer.Option(
+            "--op-times", help="Time operators, in a process of its own.", rich_help_panel=_HOW
+        ),
     ] = False,
     no_parity: Annotated[
         bool,
-        typer.Option("--no-parity", help="Do not check outputs that came with --inputs.",
-                     rich_help_panel=_HOW),
+        typer.Option(
+            "--no-parity",
+            help="Do not check outputs that came with --inputs.",
+            rich_help_panel=_HOW,
+        ),
     ] = False,
     fresh: Annotated[
         bool,
-        typer.Option("--fresh", help="Do not continue an unfinished run of the same plan.",
-                     rich_help_panel=_HOW),
+        typer.Option(
+            "--fresh",
+            help="Do not continue an unfinished run of the same plan.",
+            rich_help_panel=_HOW,
+        ),
     ] = False,
     store: Annotated[
         Path | None,
-        typer.Option(help="Results file. Default: ONNXBENCH_STORE, else reports/results.db.",
-                     rich_help_panel=_OUT),
+        typer.Option(
+            help="Results file. Default: ONNXBENCH_STORE, else reports/results.db.",
+            rich_help_panel=_OUT,
+        ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Also write the records: FILE.csv, .jsonl or .md.",
-                     rich_help_panel=_OUT),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Also write the records: FILE.csv, .jsonl or .md.",
+            rich_help_panel=_OUT,
+        ),
     ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document.", rich_help_panel=_OUT)
     ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Print the plan and its duration; measure nothing.",
-                     rich_help_panel=_OUT),
+        typer.Option(
+            "--dry-run",
+            help="Print the plan and its duration; measure nothing.",
+            rich_help_panel=_OUT,
+        ),
     ] = False,
     quiet: Annotated[
         bool,

@@ -32,16 +32,16 @@ def whole_numbers(text: str, flag: str) -> tuple[int, ...]:
 
 
 def _range(part: str, flag: str) -> Iterable[int]:
-    if part.isdecimal() and len(part) < 19:  # noqa: PLR2004 - digits of an int64
+    if part.isdecimal() and len(part) < 19:
         return [int(part)]
     match = _RANGE.fullmatch(part)
     if match is None:
         message = f"{flag} {safe_text(part)!r} is not a whole number or a range"
         raise UsageError(message, f"{flag} 1,8 or {flag} 1-8*2 or {flag} 1-8+1")
     first, last, operator, step = int(match[1]), int(match[2]), match[3] or "+", int(match[4] or 1)
-    if first < 1 or (operator == "*" and step < 2) or step < 1:  # noqa: PLR2004
+    if first < 1 or (operator == "*" and step < 2) or step < 1:
         raise UsageError(f"{flag} {part}: this range never ends", f"{flag} 1-8*2")
-    values = []
+    values: list[int] = []
     while first <= last and len(values) <= MAX_VALUES:
         values.append(first)
         first = first * step if operator == "*" else first + step
@@ -102,7 +102,7 @@ def shapes(items: Iterable[str]) -> dict[str, tuple[int, ...]]:
     for item in items:
         name, colon, text = item.rpartition(":")
         sizes = [part for part in re.split(r"[x,×]", text.strip()) if part]
-        if not colon or not name or not all(part.isdecimal() and len(part) < 19 for part in sizes):  # noqa: PLR2004
+        if not colon or not name or not all(part.isdecimal() and len(part) < 19 for part in sizes):
             message = f"--shape {safe_text(item)!r} is not NAME:1x3x224x224"
             raise UsageError(message, "--shape NAME:1x3x224x224")
         found[name] = tuple(int(part) for part in sizes)

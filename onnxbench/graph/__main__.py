@@ -44,8 +44,8 @@ def main() -> None:
 
 
 def _inspect(job: JsonObject) -> JsonObject:
-    from onnxbench.graph.given import read_given  # noqa: PLC0415 - after the guard is up
     from onnxbench.graph.artifact import artifact_document  # noqa: PLC0415
+    from onnxbench.graph.given import read_given  # noqa: PLC0415 - after the guard is up
     from onnxbench.graph.preflight import preflight  # noqa: PLC0415
 
     artifact = preflight(Path(job["model"]))

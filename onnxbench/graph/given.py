@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnxbench.errors import RefusedInput
 from onnxbench.types import GivenTensor
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
 
     from onnxbench.types import Artifact

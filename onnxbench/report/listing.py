@@ -49,12 +49,10 @@ def plan_listing(plan: Mapping[str, Any]) -> RenderableType:
         for cell in plan["cells"]
     ]
     total = f"at most {plan['processes_max']} processes, about {fmt.time_span(plan['estimate_s'])}"
-    parts: list[RenderableType] = [listing("cells", cells, caption=total)]
-    for refused in plan["refused"]:
-        parts.append(Text(f"refused by pre-flight: {safe_text(refused['model']['id'])}"))
-    for skip in plan["skipped"]:
-        parts.append(Text(f"skipped: {safe_text(skip['model'])}: {safe_text(skip['reason'])}"))
-    return Group(*parts)
+    left_out = [f"refused by pre-flight: {cell['model']['id']}" for cell in plan["refused"]]
+    left_out += [f"skipped: {skip['model']}: {skip['reason']}" for skip in plan["skipped"]]
+    lines = [Text(safe_text(line, 500)) for line in left_out]
+    return Group(listing("cells", cells, caption=total), *lines)
 
 
 def _text(value: object) -> str:

@@ -6,7 +6,7 @@ import json
 import secrets
 import sys
 import tempfile
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +54,7 @@ def run_child(argv: list[str], request: JsonObject, limits: Limits) -> ChildResu
     child that ends without one is given the state that its end deserves.
     """
     nonce = secrets.token_hex(8)
-    started = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    started = datetime.now(UTC).isoformat(timespec="milliseconds")
     kills_before = memory.oom_kills()
     with tempfile.TemporaryDirectory(prefix="onnxbench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -101,7 +101,12 @@ def judge(
     last = "\n".join(outcome.log.decode("utf-8", "replace").splitlines()[-LOG_LINES:]).strip()
     if last:
         message = f"{message}; its last output: {last[-1000:]}"
-    return status, {"kind": kind, "message": message, "hint": hint, "phase": outcome.phase}, None, b""
+    return (
+        status,
+        {"kind": kind, "message": message, "hint": hint, "phase": outcome.phase},
+        None,
+        b"",
+    )
 
 
 def _fault(outcome: Outcome, *, out_of_memory: bool) -> tuple[Status, str, str, str]:

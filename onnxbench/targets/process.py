@@ -86,7 +86,7 @@ def supervise(
     _widen(channel_write)
     started = time.perf_counter_ns()
     try:
-        process = subprocess.Popen(  # noqa: S603 - our own worker
+        process = subprocess.Popen(
             [*argv, str(channel_write)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

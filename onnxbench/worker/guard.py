@@ -35,7 +35,6 @@ def _die_with(parent_pid: int) -> str | None:
     if not sys.platform.startswith("linux"):
         return "not tied to the parent's life: Linux only"
     import ctypes  # noqa: PLC0415 - numpy loads it anyway; other users of this module do not
-
     import signal  # noqa: PLC0415
 
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:

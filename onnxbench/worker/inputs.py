@@ -131,7 +131,7 @@ def _generate(recipe: InputRecipe, dtype: np.dtype[Any]) -> Array:
     if recipe.kind == "range":
         return np.broadcast_to(np.arange(shape[-1] if shape else 1, dtype=dtype), shape)
     if recipe.kind == "bernoulli":
-        return random.random(shape, dtype=np.float32) < 0.5  # noqa: PLR2004 - a fair coin
+        return random.random(shape, dtype=np.float32) < 0.5
     if recipe.kind == "digits":
         return random.integers(0, 10, shape).astype(str).astype(object)
     if recipe.kind == "constant":

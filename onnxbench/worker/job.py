@@ -5,12 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from onnxbench.types import ArtifactFile, ExpectedOutput, InputRecipe, Limits, Sampling
+from onnxbench.types import (
+    ArtifactFile,
+    BuildRequest,
+    ExpectedOutput,
+    InputRecipe,
+    Limits,
+    Sampling,
+)
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from onnxbench.types import Boundary, JsonObject
 
 Mode = Literal["facts", "timed", "op-times"]
@@ -44,6 +52,18 @@ class Job:
         """Return the job as JSON."""
         return dataclasses.asdict(self)
 
+    def build_request(self, scratch: str) -> BuildRequest:
+        """Return what the adapter is told; only a child that is never timed is profiled."""
+        return BuildRequest(
+            model=self.model,
+            threads=self.threads,
+            boundary=self.boundary,
+            precision=self.precision,
+            options=dict(self.options),
+            profile=self.mode != "timed",
+            scratch=scratch,
+        )
+
     @classmethod
     def read(cls, path: Path) -> Job:
         """Return the job in the JSON file ``path``."""
@@ -56,29 +76,3 @@ class Job:
         raw["sampling"] = Sampling(**raw["sampling"])
         raw["limits"] = Limits(**raw["limits"])
         return cls(**raw)
-
-
-@dataclass(frozen=True, slots=True)
-class EngineRequest:
-    """The `onnxbench.protocols.BuildRequest` that a worker hands to an adapter."""
-
-    model: str
-    threads: int
-    boundary: Boundary
-    precision: str
-    options: dict[str, str]
-    profile: bool
-    scratch: str
-
-    @classmethod
-    def of(cls, job: Job, scratch: Path) -> EngineRequest:
-        """Return the request of ``job``; only a child that is never timed is profiled."""
-        return cls(
-            model=job.model,
-            threads=job.threads,
-            boundary=job.boundary,
-            precision=job.precision,
-            options=dict(job.options),
-            profile=job.mode != "timed",
-            scratch=str(scratch),
-        )

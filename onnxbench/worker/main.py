@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from onnxbench.errors import AdapterError, RefusedInput
 from onnxbench.worker import guard
 from onnxbench.worker.channel import Channel
-from onnxbench.worker.job import EngineRequest, Job
+from onnxbench.worker.job import Job
 from onnxbench.worker.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _run(job: Job, channel: Channel, watchdog: Watchdog, measurement: Measuremen
     gc.collect()
     baseline = modes.Baseline.take()
     with channel.timed_phase("load", limits.build_s):
-        engine = adapter.build(EngineRequest.of(job, Path.cwd()))
+        engine = adapter.build(job.build_request(str(Path.cwd())))
     watchdog.interrupt = engine.interrupt
     with channel.timed_phase("bind", limits.run_s):
         engine.bind(tensors)
@@ -133,9 +133,7 @@ def verdict_on_outputs(measurement: Measurement) -> tuple[Status, ErrorDoc | Non
     }
 
 
-def classify(
-    error: BaseException, phase: str, *, interrupted: bool
-) -> tuple[Status, ErrorDoc]:
+def classify(error: BaseException, phase: str, *, interrupted: bool) -> tuple[Status, ErrorDoc]:
     """Return the named state and the error document of an exception raised in ``phase``."""
     if interrupted:
         return "timeout-soft", {
@@ -157,4 +155,3 @@ def classify(
         status, kind = "provider-missing", "not-installed"
         hint = "onnxbench doctor says what the runtime needs"
     return status, {"kind": kind, "message": message[:4000], "hint": hint, "phase": phase}
-

@@ -81,7 +81,9 @@ def compare_expected(
         passed &= not bool(wrong.any())
         finite = error[np.isfinite(error)]
         max_abs = max(max_abs, float(finite.max(initial=0.0)))
-        scaled = error[(ref != 0) & np.isfinite(error)] / np.abs(ref[(ref != 0) & np.isfinite(error)])
+        scaled = error[(ref != 0) & np.isfinite(error)] / np.abs(
+            ref[(ref != 0) & np.isfinite(error)]
+        )
         max_rel = max(max_rel, float(scaled.max(initial=0.0)))
         if wrong.any():
             reason = f"output {wanted.name!r}: {int(wrong.sum())} of {wrong.size} elements differ"

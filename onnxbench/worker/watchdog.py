@@ -29,7 +29,7 @@ class Watchdog:
         self._timer.start()
 
     def disarm(self) -> None:
-        """Forget the current limit; its thread is gone on return, so that threads can be counted."""
+        """Forget the current limit. Its thread is gone on return: threads are counted."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer.join()
