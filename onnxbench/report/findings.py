@@ -78,7 +78,8 @@ def doubts(records: Sequence[Record], varying: Sequence[Axis] = ()) -> list[Find
         grade = text_at(record, "verdict.grade")
         if not is_ok(record) or grade not in DOUBTFUL:
             continue
-        row = name(record, varying)
+        # A single row needs no name.
+        row = name(record, varying) if len(records) > 1 else ""
         for reason in at(record, "verdict.reasons") or ():
             code, _, sentence = safe_text(str(reason)).partition(": ")
             grouped.setdefault((grade, code), []).append((row, sentence or code))
@@ -93,9 +94,13 @@ def doubts(records: Sequence[Record], varying: Sequence[Axis] = ()) -> list[Find
 def _alike(rows: list[tuple[str, str]]) -> str:
     """Return one line for rows that have the same trouble, each with its own figures."""
     if len({sentence for _, sentence in rows}) == 1:
-        return f"{names(row for row, _ in rows)}: {rows[0][1]}"
+        return _about(names(row for row, _ in rows), rows[0][1])
     (first, sentence), others = rows[0], rows[1:]
     return f"{first}: {sentence}; likewise {names(row for row, _ in others)}"
+
+
+def _about(subject: str, sentence: str) -> str:
+    return f"{subject}: {sentence}" if subject else sentence
 
 
 def skips(skipped: Sequence[Mapping[str, object]]) -> list[Finding]:

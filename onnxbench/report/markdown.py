@@ -29,17 +29,17 @@ _HARMLESS = re.compile(
 
 
 def literal(text: str) -> str:
-    """Return clean one-line ``text`` so that Markdown shows just these characters.
+    """Return clean one-line ``text`` so that Markdown shows just these characters, but for two.
 
-    A backtick cannot stand in a code span of fixed length: it becomes an apostrophe.
+    A backtick would end the code span, and becomes an apostrophe. A pipe would end the table's
+    cell; renderers disagree on backslashes before it, so it becomes a broken bar.
     """
     text = " ".join(text.split())
-    return text if _HARMLESS.fullmatch(text) else f"`{code(text)}`"
+    return text if _HARMLESS.fullmatch(text) else f"`{_code(text)}`"
 
 
-def code(text: str) -> str:
-    """Return ``text`` as it may stand inside a code span, in a table too."""
-    return text.replace("`", "'").replace("|", r"\|")
+def _code(text: str) -> str:
+    return text.replace("`", "'").replace("|", "¦")
 
 
 def to_markdown(records: Sequence[Record], skipped: Sequence[Mapping[str, object]] = ()) -> str:
@@ -77,7 +77,7 @@ def to_markdown(records: Sequence[Record], skipped: Sequence[Mapping[str, object
     ]
     commands = findings.commands(records)
     if len(commands) == 1:
-        lines.append(f"Reproduce: `{code(safe_text(commands[0], PARAGRAPH))}`\n")
+        lines.append(f"Reproduce: `{_code(safe_text(commands[0], PARAGRAPH))}`\n")
     return "\n".join(lines)
 
 

@@ -105,6 +105,8 @@ def test_markdown(hostile_record: Record, hostile_skip: dict[str, object]) -> No
     assert kinds.count("bullet_list_open") == 1
     assert "ordered_list_open" not in kinds
     assert kinds.count("th_open") * 2 == kinds.count("td_open"), "a name made a column"
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert len({row.count("|") for row in rows}) == 1, "a name holds a pipe"
     # What GitHub links by itself, outside of code.
     plain = "".join(token.content for token in inline if token.type == "text")
     assert not re.search(r"//|www\.|@|#", plain)

@@ -51,7 +51,7 @@ def test_runtimes_side_by_side_with_ratios(make_record: MakeRecord) -> None:
     ],
 )
 def test_what_is_not_the_same_work_never_stands_in_one_row(
-    make_record: MakeRecord, change: dict[str, object]
+    make_record: MakeRecord, change: dict[str, Any]
 ) -> None:
     records = [make_record(ms=20.0), make_record(ms=10.0, cell__runtime="openvino", **change)]
     text = render(records)

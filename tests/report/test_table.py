@@ -170,7 +170,7 @@ def test_the_same_doubt_is_said_once(make_record: MakeRecord) -> None:
 
 
 def test_a_skip_is_said_once_for_all_models(make_record: MakeRecord) -> None:
-    text = render(results_table([], [{**SKIP, "model": m} for m in "abc"], width=80), 80)
+    text = render(results_table([], [{**SKIP, "model": m} for m in "abbc"], width=80), 80)
     assert "a, b, c on cuda" in text
     assert text.count("not installed") == 1
     assert "nothing was measured" in text
@@ -213,3 +213,9 @@ def test_a_narrow_terminal_is_survived(sweep: list[Record], width: int) -> None:
     assert max(map(cell_len, text.splitlines())) <= width
     if width >= 60:
         assert "5.02 ms ± 0.4 %" in text
+
+
+def test_a_single_row_is_not_named_again(make_record: MakeRecord) -> None:
+    verdict = {"grade": "noisy", "reasons": ["load: others ran"], "advice": "Stop them."}
+    text = render(results_table([make_record(verdict=verdict)], width=80), 80)
+    assert "noisy    others ran" in text
