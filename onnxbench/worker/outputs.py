@@ -60,7 +60,8 @@ def compare_expected(
     """Return ``parity`` against reference outputs from files instead of the runtime itself.
 
     Error per element: abs = |out - ref|, rel = abs / |ref| where ref is not 0; passed when
-    abs ≤ 1e-7 + 1e-3·|ref| everywhere and NaN stand in the same places.
+    abs ≤ 1e-7 + 1e-3·|ref| everywhere and NaN and infinities stand in the same places. Text and
+    other types must be equal.
     """
     passed, max_abs, max_rel, reason = True, 0.0, 0.0, ""
     for wanted in expected:
@@ -72,23 +73,27 @@ def compare_expected(
             return {**parity, "reference": "test-data", "passed": False, "reason": reason,
                     "max_abs": None, "max_rel": None, "top1_agree": None}  # fmt: skip
         if reference.dtype.kind not in "fiub" or got.dtype.kind not in "fiub":
-            passed &= bool(np.array_equal(got.astype(str), reference.astype(str)))
-            continue
-        out, ref = got.astype(np.float64), reference.astype(np.float64)
-        with np.errstate(invalid="ignore"):
-            error = np.where((out == ref) | (np.isnan(out) & np.isnan(ref)), 0.0, np.abs(out - ref))
-        wrong = ~(error <= ABSOLUTE_TOLERANCE + RELATIVE_TOLERANCE * np.abs(ref))
-        passed &= not bool(wrong.any())
-        finite = error[np.isfinite(error)]
-        max_abs = max(max_abs, float(finite.max(initial=0.0)))
-        scaled = error[(ref != 0) & np.isfinite(error)] / np.abs(
-            ref[(ref != 0) & np.isfinite(error)]
-        )
-        max_rel = max(max_rel, float(scaled.max(initial=0.0)))
+            wrong = got.astype(str) != reference.astype(str)
+        else:
+            out, ref = got.astype(np.float64), reference.astype(np.float64)
+            same = (out == ref) | (np.isnan(out) & np.isnan(ref))
+            with np.errstate(all="ignore"):
+                error = np.where(same, 0.0, np.abs(out - ref))
+                relative = error / np.abs(ref)
+            allowed = ABSOLUTE_TOLERANCE + RELATIVE_TOLERANCE * np.abs(ref)
+            # NaN and infinity are met by themselves alone: their tolerance is no number.
+            wrong = ~(error <= np.where(np.isfinite(ref), allowed, 0.0))
+            max_abs = max(max_abs, _largest(error))
+            max_rel = max(max_rel, _largest(relative[ref != 0]))
         if wrong.any():
+            passed = False
             reason = f"output {wanted.name!r}: {int(wrong.sum())} of {wrong.size} elements differ"
     return {**parity, "reference": "test-data", "max_abs": max_abs, "max_rel": max_rel,
             "top1_agree": None, "passed": passed, "reason": reason}  # fmt: skip
+
+
+def _largest(errors: Array) -> float:
+    return float(errors[np.isfinite(errors)].max(initial=0.0))
 
 
 def _nonfinite(array: Array) -> int:
