@@ -66,7 +66,8 @@ def make_inputs(recipes: Iterable[InputRecipe]) -> list[InputTensor]:
     Raises Unsupported for a type that no array can carry, InputRefused for a file that does not
     hold what its recipe says, OutOfMemory.
     """
-    return [InputTensor(r.name, r.dtype, np.ascontiguousarray(_make(r))) for r in recipes]
+    # Not ascontiguousarray: that one gives a scalar a dimension.
+    return [InputTensor(r.name, r.dtype, np.asarray(_make(r), order="C")) for r in recipes]
 
 
 def fingerprint(named: Iterable[tuple[str, Array]]) -> str:
