@@ -9,6 +9,7 @@ magic, the lengths or the checksum give it away.
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 import zlib
@@ -84,7 +85,7 @@ class FrameReader:
 
 def _parse(text: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(text, parse_constant=_refuse_constant)
+        document = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise _garbage(f"a frame is not JSON: {error}") from error
     if not isinstance(document, dict):
@@ -95,6 +96,13 @@ def _parse(text: bytes) -> dict[str, Any]:
 def _refuse_constant(name: str) -> NoReturn:
     message = f"{name} is not JSON"
     raise ValueError(message)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):  # 1e999 is JSON, yet no number that could be written again
+        _refuse_constant(digits)
+    return number
 
 
 def _garbage(what: str) -> WorkerError:
