@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class Watchdog:
-    """Calls ``interrupt`` once if a phase lasts longer than its limit."""
+    """Calls ``interrupt`` once if a phase lasts longer than its limit.
+
+    ``fired``: an inference was asked to stop; a phase with nothing to stop may run to its end.
+    """
 
     def __init__(self) -> None:
         self.interrupt: Callable[[], None] | None = None
@@ -36,6 +39,6 @@ class Watchdog:
             self._timer = None
 
     def _fire(self) -> None:
-        self.fired = True
         if self.interrupt is not None:
+            self.fired = True
             self.interrupt()
