@@ -116,7 +116,7 @@ def sample(
             return Sampled(count, after - start, "room")
         if after - start >= limit_ns:
             return Sampled(count, after - start, "limit")
-        if after - before > SLOW_RUN_NS:
+        if after - before > SLOW_RUN_NS and not sampling.iterations:
             wanted = min(wanted, SLOW_MIN_SAMPLES)
 
 
