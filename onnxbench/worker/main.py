@@ -68,6 +68,7 @@ def _run(job: Job, channel: Channel, watchdog: Watchdog, measurement: Measuremen
     baseline = modes.Baseline.take()
     with channel.timed_phase("load", limits.build_s):
         engine = adapter.build(job.build_request(str(Path.cwd())))
+    check_unchanged(job)  # nor while it was read
     watchdog.interrupt = engine.interrupt
     with channel.timed_phase("bind", limits.run_s):
         engine.bind(tensors)
