@@ -1,0 +1,91 @@
+"""``python -m benchmarks [NAME …] [--tiny] [--write]``, from a clone."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+from subprocess import SubprocessError
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import machine, page
+from benchmarks.figure import progress
+from onnxbench.errors import OnnxBenchError
+from onnxbench.targets.lock import Holder, measuring_lock
+from onnxbench.text import safe_text
+
+if TYPE_CHECKING:
+    from benchmarks.figure import Figure
+    from onnxbench.types import JsonObject
+
+ALWAYS = ("null", "sleep", "loop", "isolation", "help", "parent", "sweep", "a_a")
+WHEN_NAMED = ("make_run",)
+NAMES = ALWAYS + WHEN_NAMED
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results.json"
+PAGE = HERE.parent / "docs" / "figures.md"
+
+
+def main() -> int:
+    """Measure figures and print them; return 1 if one was missed, 2 if one failed."""
+    asked = _arguments()
+    table = Table("figure", "target", "measured", "met")
+    missed = failed = False
+    for name in asked.names or ALWAYS:
+        try:
+            found = measure(name, tiny=asked.tiny)
+        except (OnnxBenchError, SubprocessError) as error:
+            failed = True
+            progress(f"{name} failed: {safe_text(str(error), 2000)}")
+            continue
+        missed |= not found["met"]
+        table.add_row(name, found["target"], found["measured"], "yes" if found["met"] else "no")
+        if asked.write:
+            page.keep(name, found, RESULTS, PAGE, NAMES)
+    Console().print(table)
+    return 2 if failed else int(missed and not asked.tiny)
+
+
+def measure(name: str, *, tiny: bool) -> JsonObject:
+    """Return one result, measured while this process holds the host's measuring lock."""
+
+    def say(holder: Holder | None) -> None:
+        progress(f"waiting: this host is measuring for {safe_text(str(holder), 300)}")
+
+    module = importlib.import_module(f"benchmarks.{name}")
+    with measuring_lock(f"python -m benchmarks {name}", on_wait=say):
+        progress(f"{name} ...")
+        before = machine.look()
+        figure: Figure = module.measure(tiny)
+        return page.entry(figure, module.__doc__ or "", machine.since(before))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure what onnxbench promises about itself (about 15 minutes).",
+    )
+    parser.add_argument(
+        "names",
+        metavar="NAME",
+        nargs="*",
+        help=f"{', '.join(ALWAYS)}; only when named: {', '.join(WHEN_NAMED)}",
+    )
+    parser.add_argument("--tiny", action="store_true", help="try the code; the numbers mean little")
+    parser.add_argument("--write", action="store_true", help="write docs/figures.md")
+    asked = parser.parse_args()
+    for name in asked.names:
+        if name not in NAMES:
+            parser.error(f"no figure {safe_text(name)}; there are {', '.join(NAMES)}")
+    if asked.tiny and asked.write:
+        parser.error("--tiny numbers are not published: leave --write out")
+    return asked
+
+
+if __name__ == "__main__":
+    sys.exit(main())

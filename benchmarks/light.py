@@ -1,0 +1,56 @@
+"""Cells of the networks that ship inside the onnx package, planned as the command line would."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from onnxbench.cli.request import choices
+from onnxbench.errors import PlanError
+from onnxbench.intake import take_in
+from onnxbench.plan import Plan, Sweep, make_plan
+from onnxbench.probes import cpu, host
+from onnxbench.types import Limits, ModelSpec, Sampling
+from onnxbench.workload import Ask
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from onnxbench.types import Boundary
+
+
+def plan(
+    networks: Sequence[str],
+    sampling: Sampling,
+    *,
+    labels: tuple[str | None, ...] = (None,),
+    boundaries: tuple[Boundary, ...] = ("host",),
+) -> Plan:
+    """Return the plan for ``networks`` (``squeezenet`` …) on ONNX Runtime's CPU provider.
+
+    Threads are the command line's default, one per physical core. Raises PlanError when a network
+    or the runtime is not there.
+    """
+    with tempfile.TemporaryDirectory(prefix="onnxbench-figure-") as keep:
+        candidates = [
+            take_in(
+                ModelSpec(f"{name}-light", f"onnx-light:{name}", weights="light"),
+                inputs=None,
+                keep=Path(keep),
+                memory_bytes=None,
+            )
+            for name in networks
+        ]
+    made = make_plan(
+        candidates,
+        choices(["cpu"]),
+        Sweep(threads=(cpu.default_threads()[0],), boundaries=boundaries, labels=labels),
+        Ask(),
+        device=host.device(),
+        sampling=sampling,
+        limits=Limits(),
+    )
+    if made.refused or made.skips:
+        raise PlanError("the light networks cannot be planned here", "pip install -e '.[cpu]'")
+    return made

@@ -1,0 +1,118 @@
+"""Two loops over one session in one process, in alternating blocks of as many calls. *Ours* is
+``onnxbench.worker.loop.sample`` around the call that the adapter made; its result is the mean of
+the recorded samples. *Bare* is what anyone would type, ``for _ in range(n): session.run(None,
+feed)`` (``run_with_iobinding`` for boundary ``device``), timed as a whole and divided by n.
+
+A bare loop that read the clock around each call would contain the very readings that are on trial,
+and they would cancel. Timed as a whole it holds nothing of ours, so whatever the adapter's
+binding, the clock readings, or the bookkeeping between two calls (by pushing the model out of the
+caches) add to a recorded sample shows in the ratio. Means, not medians, because a loop timed as a
+whole has no median. Both sides run with the garbage collector off, as samples are taken.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks import light
+from benchmarks.figure import Figure, progress
+from onnxbench.measure.interval import Ratio, paired_ratio
+from onnxbench.session import job_for
+from onnxbench.types import Sampling
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.pairs import Pairs
+    from onnxbench.types import PlannedCell
+
+NETWORKS = ("squeezenet", "shufflenet", "resnet50")
+PAIRS = 30
+BLOCK_S = 0.3
+WITHIN = 0.01
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Our loop and a bare one on one cell: ``pairs`` of mean ns per call over ``calls``."""
+
+    name: str
+    calls: int
+    pairs: Pairs
+
+    @property
+    def ratio(self) -> Ratio:
+        """Ours over bare."""
+        found = paired_ratio([ours for ours, _ in self.pairs], [bare for _, bare in self.pairs])
+        assert found is not None
+        return found
+
+    @property
+    def holds(self) -> bool:
+        """Whether the whole interval lies within 1 ± 1 %."""
+        return self.ratio.low >= 1 - WITHIN and self.ratio.high <= 1 + WITHIN
+
+
+def measure(tiny: bool) -> Figure:
+    sampling = replace(Sampling.quick(), warmup_s=0.0) if tiny else Sampling.quick()
+    plan = light.plan(NETWORKS[1:2] if tiny else NETWORKS, sampling, boundaries=("host", "device"))
+    return judge(
+        [_compare(cell, sampling, 2 if tiny else PAIRS, 0.02 if tiny else BLOCK_S)
+         for cell in plan.cells]
+    )  # fmt: skip
+
+
+def judge(comparisons: Sequence[Comparison]) -> Figure:
+    """Return the figure of all comparisons; ``measured`` is the interval end farthest from 1."""
+    ends = [end for c in comparisons for end in (c.ratio.low, c.ratio.high)]
+    farthest = max(ends, key=lambda end: abs(end - 1))
+    return Figure(
+        title="our loop vs a bare loop over the runtime's own call",
+        target="95 % t-interval of the ratio inside 1 ± 1 %, 3 networks, ≥ 20 pairs",
+        measured=f"all {len(comparisons)} intervals within 1 {farthest - 1:+.2%}",
+        met=all(comparison.holds for comparison in comparisons),
+        table=(
+            ("network, boundary", "pairs × calls", "bare loop per call", "ratio [95 %]", "met"),
+            *(_row(comparison) for comparison in comparisons),
+        ),
+        raw={c.name: {"calls": c.calls, "ours_bare_ns": c.pairs} for c in comparisons},
+    )
+
+
+def _row(comparison: Comparison) -> tuple[str, ...]:
+    ratio = comparison.ratio
+    mean_ms = sum(bare for _, bare in comparison.pairs) / len(comparison.pairs) / 1e6
+    return (
+        comparison.name,
+        f"{len(comparison.pairs)} × {comparison.calls}",
+        f"{mean_ms:.3f} ms",
+        f"{ratio.estimate:.4f} [{ratio.low:.4f}, {ratio.high:.4f}]",
+        "yes" if comparison.holds else "**no**",
+    )
+
+
+def _compare(planned: PlannedCell, sampling: Sampling, pairs: int, block_s: float) -> Comparison:
+    """Run both loops in a child, for this process imports no runtime."""
+    name = f"{planned.cell.model_id}, {planned.cell.boundary}"
+    progress(f"loop: {name}")
+    with tempfile.TemporaryDirectory(prefix="onnxbench-figure-") as folder:
+        job = Path(folder, "job.json")
+        document = job_for(planned, sampling, "timed").document()
+        job.write_text(json.dumps(document), encoding="utf-8")
+        ended = subprocess.run(
+            [sys.executable, "-m", "benchmarks.blocks", str(job), str(pairs), str(block_s)],
+            cwd=ROOT,
+            env={**os.environ, "ORT_DISABLE_TELEMETRY": "1"},
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+    found = json.loads(ended.stdout)
+    return Comparison(name, found["calls"], [(ours, bare) for ours, bare in found["pairs"]])

@@ -1,0 +1,50 @@
+"""Two things measured in turn, so that a drift of the machine hits both alike."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from typing import TYPE_CHECKING
+
+from onnxbench.measure import student
+from onnxbench.measure.interval import Interval
+from onnxbench.worker.clock import now_ns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Pairs = list[tuple[float, float]]
+
+
+def alternate(a: Callable[[], float], b: Callable[[], float], pairs: int) -> Pairs:
+    """Return ``pairs`` results of ``(a(), b())``; ``a`` goes first in even pairs only.
+
+    Each runs once before, unmeasured: files get into the page cache, bytecode is written.
+    """
+    a()
+    b()
+    found: Pairs = []
+    for number in range(pairs):
+        if number % 2 == 0:
+            of_a = a()
+            found.append((of_a, b()))
+        else:
+            of_b = b()
+            found.append((a(), of_b))
+    return found
+
+
+def wall_ns(work: Callable[[], object]) -> int:
+    """Return how long ``work`` took, in ns."""
+    start = now_ns()
+    work()
+    return now_ns() - start
+
+
+def mean_difference(pairs: Sequence[tuple[float, float]], confidence: float = 0.95) -> Interval:
+    """Return the mean of ``a - b`` with its t-interval, in the unit of the values."""
+    differences = [a - b for a, b in pairs]
+    mean = statistics.fmean(differences)
+    error = statistics.stdev(differences) / math.sqrt(len(differences))
+    margin = student.two_sided(confidence, len(differences) - 1) * error
+    return Interval(mean, mean - margin, mean + margin, len(differences))
