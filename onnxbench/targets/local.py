@@ -8,7 +8,7 @@ import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard, get_args
 
 from onnxbench.probes import memory
 from onnxbench.targets import bundle
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 LOG_LINES = 20
 """Last lines of a failed child's output that its record keeps."""
+
+SAMPLE_BYTES = 8
 
 
 class LocalTarget:
@@ -92,11 +94,12 @@ def judge(
     outcome: Outcome, *, out_of_memory: bool
 ) -> tuple[Status, ErrorDoc | None, Measurement | None, bytes]:
     """Return the one named state of a child that has ended, and what it reported."""
-    results = [frame for frame in outcome.frames if frame.document.get("type") == "result"]
-    if outcome.end == "exited" and outcome.exit_code == 0 and len(results) == 1:
-        measurement = results[0].document.get("measurement")
-        if isinstance(measurement, dict) and "status" in measurement:
-            return measurement["status"], measurement["error"], measurement, results[0].blob  # type: ignore[return-value]
+    if outcome.end == "exited" and outcome.exit_code == 0 and outcome.result is not None:
+        measurement = outcome.result.document.get("measurement")
+        if _is_measurement(measurement, outcome.result.blob):
+            status, error = measurement["status"], measurement.get("error")
+            return status, error, measurement, outcome.result.blob
+        outcome.end, outcome.fault = "protocol", "the result of the process is none"
     status, kind, message, hint = _fault(outcome, out_of_memory=out_of_memory)
     last = "\n".join(outcome.log.decode("utf-8", "replace").splitlines()[-LOG_LINES:]).strip()
     if last:
@@ -106,6 +109,21 @@ def judge(
         {"kind": kind, "message": message, "hint": hint, "phase": outcome.phase},
         None,
         b"",
+    )
+
+
+def _is_measurement(found: object, samples: bytes) -> TypeGuard[Measurement]:
+    """Tell whether ``found`` says in our words how the child fared, and counts its samples."""
+    if not isinstance(found, dict) or found.get("status") not in get_args(Status):
+        return False
+    error, count = found.get("error"), found.get("samples", 0)
+    explained = error is None if found["status"] == "ok" else _is_error(error)
+    return explained and isinstance(count, int) and len(samples) == SAMPLE_BYTES * count
+
+
+def _is_error(found: object) -> bool:
+    return isinstance(found, dict) and all(
+        isinstance(found.get(field), str) for field in ErrorDoc.__annotations__
     )
 
 
@@ -122,7 +140,7 @@ def _fault(outcome: Outcome, *, out_of_memory: bool) -> tuple[Status, str, str, 
         return (
             "error",
             "protocol",
-            f"the process was killed: {outcome.fault}",
+            f"the process broke its contract: {outcome.fault}",
             "a native library wrote where it must not; report it with the model's name",
         )
     if outcome.signal == "SIGKILL" and out_of_memory:
@@ -139,9 +157,10 @@ def _fault(outcome: Outcome, *, out_of_memory: bool) -> tuple[Status, str, str, 
             f"the process was ended by {outcome.signal} during {phase}",
             "the runtime crashed on this model; try another version of it",
         )
+    when = "after its result" if outcome.result else "without a result"
     return (
         "error",
         "no-result",
-        f"the process ended with code {outcome.exit_code} during {phase}, without a result",
+        f"the process ended with code {outcome.exit_code} during {phase}, {when}",
         "onnxbench doctor checks the runtime's installation",
     )

@@ -16,10 +16,11 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from onnxbench.errors import WorkerError
+from onnxbench.text import safe_text
 from onnxbench.worker.wire import Frame, FrameReader
 
 if TYPE_CHECKING:
@@ -43,11 +44,11 @@ class Outcome:
     """How a supervised child ended.
 
     ``end``: by itself, killed at a deadline, or killed because it broke the protocol (``fault``
-    says how). ``frames``: all but the phase announcements; ``phase``: the last one announced.
+    says how). ``result``: the one frame that is no announcement; ``phase``: the last announced.
     """
 
     end: End = "exited"
-    frames: list[Frame] = field(default_factory=list)
+    result: Frame | None = None
     phase: str = "start"
     fault: str = ""
     exit_code: int | None = None
@@ -175,7 +176,7 @@ class _Watch:
         code = self._process.wait()
         _end_left_behind(self._process.pid, f"{MARK}={self._nonce}")
         self.outcome.exit_code = code if code >= 0 else None
-        self.outcome.signal = signal.Signals(-code).name if code < 0 else None
+        self.outcome.signal = _signal_name(-code) if code < 0 else None
         self.outcome.log = bytes(self._log[-LOG_TAIL_BYTES:])
         self._selector.close()
         os.close(self._channel)
@@ -215,15 +216,18 @@ class _Watch:
         if document.get("nonce") != self._nonce:
             message = "a frame on the result channel does not belong to this child"
             raise WorkerError(message)
-        if document.get("type") != "phase":
-            self.outcome.frames.append(frame)
+        if self.outcome.result is not None:
+            message = "a frame follows the result on the result channel"
+            raise WorkerError(message)
+        if document.get("type") == "result":
+            self.outcome.result = frame
             self._allow(END_GRACE_S)
             return
-        limit_s = document.get("limit_s")
-        if not isinstance(limit_s, (int, float)) or not isinstance(document.get("phase"), str):
+        phase, limit_s = document.get("phase"), document.get("limit_s")
+        if not isinstance(phase, str) or not isinstance(limit_s, (int, float)) or limit_s < 0:
             message = "a phase without a name or a limit on the result channel"
             raise WorkerError(message)
-        self.outcome.phase = document["phase"][:40]
+        self.outcome.phase = safe_text(phase, 40)
         self._allow(min(limit_s, self._deadlines.ceiling_s) + self._deadlines.grace_s)
 
     def _allow(self, seconds: float) -> None:
@@ -246,6 +250,13 @@ class _Watch:
         _kill_group(self._process.pid)
         self._process.wait()
         self._read_log()
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # the real-time signals between the first and the last have no names
+        return f"signal {number}"
 
 
 def _read(fd: int) -> bytes | None:
@@ -271,9 +282,9 @@ def _end_left_behind(group: int, mark: str) -> None:
     for _ in range(10):  # each round may bring the next generation
         found = [pid for pid in _children() if _belongs(pid, group, mark)]
         for pid in found:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
+            # Whom we may not kill, a setuid program, we must not wait for either.
+            with contextlib.suppress(ProcessLookupError, PermissionError, ChildProcessError):
                 os.kill(pid, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
         if not found:
             return
