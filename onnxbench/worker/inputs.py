@@ -8,6 +8,9 @@ differ is noticed.
 from __future__ import annotations
 
 import hashlib
+import math
+import sys
+import zipfile
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -51,6 +54,10 @@ _FLOAT8_ONE = {"float8e4m3fn": 0x38, "float8e4m3fnuz": 0x40, "float8e5m2": 0x3C}
 _FLOAT8_ONE["float8e5m2fnuz"] = 0x40
 
 
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError)
+"""What numpy and zipfile raise for files that are not, or no longer, .npz archives."""
+
+
 @dataclass(frozen=True, slots=True)
 class InputTensor:
     """One input, ready for a runtime; see `onnxbench.protocols.Tensor`."""
@@ -88,7 +95,7 @@ def load_array(path: str, member: str) -> Array:
         with np.load(path, allow_pickle=False) as archive:
             loaded: Array = archive[member]
             return loaded
-    except (OSError, ValueError, KeyError, EOFError, zlib.error) as error:
+    except (*UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
         raise InputRefused(f"cannot read array {member!r}: {error}", "check --inputs") from error
 
 
@@ -102,16 +109,13 @@ def _make(recipe: InputRecipe) -> Array:
         if recipe.kind == "file":
             return _from_file(recipe)
         return _generate(recipe, np.dtype(NUMPY_TYPES[recipe.dtype]))
-    except MemoryError as error:
-        raise OutOfMemory(
-            f"input {recipe.name!r} of shape {list(recipe.shape)} does not fit into memory",
-            "choose a smaller --batch, --dim or --shape",
-        ) from error
-    except ValueError as error:  # "array is too big", "Maximum allowed dimension exceeded"
-        raise OutOfMemory(
-            f"input {recipe.name!r} of shape {list(recipe.shape)}: {error}",
-            "choose a smaller --batch, --dim or --shape",
-        ) from error
+    except (MemoryError, ValueError) as error:
+        what = f"input {recipe.name!r} of shape {list(recipe.shape)}"
+        # numpy says ValueError too for an array that no address space could hold.
+        if isinstance(error, MemoryError) or math.prod(recipe.shape) > sys.maxsize // 8:
+            hint = "choose a smaller --batch, --dim or --shape"
+            raise OutOfMemory(f"{what} does not fit into memory", hint) from error
+        raise InputRefused(f"{what} cannot be made: {error}", "give it with --inputs") from error
 
 
 def _from_file(recipe: InputRecipe) -> Array:
