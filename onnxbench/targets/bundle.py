@@ -65,14 +65,16 @@ def materialize(files: dict[str, bytes], cache: Path) -> Path:
         path = fresh / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    if folder.exists():
-        shutil.rmtree(folder, ignore_errors=True)
     try:
         fresh.rename(folder)
-    except OSError:  # another process was faster; its bytes are checked like any others
-        shutil.rmtree(fresh, ignore_errors=True)
-        if not _is_intact(folder, files):
-            raise
+    except OSError:  # another process was faster, or what lies there was tampered with
+        if _is_intact(folder, files):
+            shutil.rmtree(fresh)
+        else:
+            aside = Path(tempfile.mkdtemp(prefix="bad-", dir=folder.parent))
+            folder.rename(aside / folder.name)  # a link or a file goes the same way
+            fresh.rename(folder)
+            shutil.rmtree(aside, ignore_errors=True)
     return folder
 
 
@@ -108,7 +110,18 @@ def _package_or_module(name: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _is_intact(folder: Path, files: dict[str, bytes]) -> bool:
+    """Tell whether ``folder`` holds ``files`` and, Python's own cache aside, nothing else.
+
+    A file too many can be worse than one that was changed: it may shadow a module.
+    """
+    found = {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.parent.name != "__pycache__" and (path.is_symlink() or not path.is_dir())
+    }
     try:
-        return all((folder / name).read_bytes() == data for name, data in files.items())
+        return found == set(files) and all(
+            (folder / name).read_bytes() == data for name, data in files.items()
+        )
     except OSError:
         return False
