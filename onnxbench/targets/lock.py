@@ -113,7 +113,7 @@ def read_holder(path: Path | None = None) -> Holder | None:
         return Holder(
             int(fields["pid"]), str(fields["user"]), str(fields["command"]), str(fields["since"])
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 
