@@ -104,12 +104,15 @@ class Plan:
     def key(self, host_id: str) -> str:
         """Return the key under which an unfinished run of this plan is found again.
 
-        Equal keys mean the same cells, rules, host, runtime builds and tool version, so that
-        their children may be pooled.
+        Equal keys mean the same cells, rules, time limits, host, runtime builds and tool version,
+        so that their children may be pooled and none of them needs to run again.
         """
         return digest(
             [
-                sorted(planned.cell.cell_id for planned in self.cells),
+                sorted(
+                    [p.cell.cell_id, p.limits.build_s, p.limits.run_s, bool(p.workload.expected)]
+                    for p in self.cells
+                ),
                 dataclasses.asdict(self.sampling),
                 host_id,
                 sorted({f"{p.cell.runtime} {p.runtime_build}" for p in self.cells}),
@@ -263,9 +266,11 @@ def _check_names(candidates: Sequence[Candidate], ask: Ask) -> None:
         return
     known_dims = {name for artifact in artifacts for name in symbols(artifact)}
     known_inputs = {spec.name for artifact in artifacts for spec in artifact.inputs}
+    given = {tensor.name for candidate in candidates for tensor in candidate.given}
     for flag, names, known in (
         ("--dim", set(ask.dims), known_dims),
         ("--shape", set(ask.shapes), known_inputs),
+        ("--inputs", given, known_inputs),
     ):
         for name in sorted(names - known):
             near = difflib.get_close_matches(name, known, 1)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from onnxbench.measure.children import samples_ns
+from onnxbench.measure.children import outcome, samples_ns
 from onnxbench.measure.stopping import decide
 from onnxbench.measure.summary import summarize
 from onnxbench.types import Child
@@ -97,11 +97,11 @@ class _Progress:
     def has(self, mode: Mode, block: int) -> bool:
         """Tell whether the child of this block is there already, ok or beyond a retry."""
         ran = [c for c in self.children if c.mode == mode and c.block == block]
-        return any(c.result.status not in RETRIED for c in ran) or len(ran) > 1
+        return any(outcome(c)[0] not in RETRIED for c in ran) or len(ran) > 1
 
     @property
     def good(self) -> list[Child]:
-        return [c for c in self.children if c.mode == "timed" and c.result.status == "ok"]
+        return [c for c in self.children if c.mode == "timed" and outcome(c)[0] == "ok"]
 
 
 def execute(
@@ -177,21 +177,19 @@ class _Run:
             if child.cell_id in by_id:
                 by_id[child.cell_id].children.append(child)
                 self.outcome.resumed += 1
+        for progress in self._cells:
+            progress.stop = self._stop_reason(progress)
 
     def measure(self) -> None:
         """Run facts children, then blocks until every cell may stop, then operator times."""
         for progress in self._cells:
             self._child(progress, "facts", 0)
-            facts = [child for child in progress.children if child.mode == "facts"]
-            if facts[-1].result.status != "ok":
-                progress.stop = "the facts process failed"
         for block in range(1, self._plan.sampling.processes_max + 1):
             order = [progress for progress in self._cells if progress.stop is None]
             # Random order within a block, so that drift of the host hits all cells alike.
             random.Random(f"{self.outcome.run_id}:{block}").shuffle(order)
             for progress in order:
                 self._child(progress, "timed", block)
-                self._decide(progress)
         if self._plan.op_times:
             for progress in self._cells:
                 if progress.good:
@@ -205,6 +203,10 @@ class _Run:
         for progress in self._cells:
             stop = progress.stop or self.outcome.ending
             record = summarize(progress.planned.cell, progress.children, self._plan.sampling, stop)
+            record["inputs"]["tensors"] = [
+                {k: v for k, v in dataclasses.asdict(recipe).items() if k != "path"}
+                for recipe in progress.planned.workload.inputs
+            ]
             record["notes"] = [
                 *progress.planned.artifact.notes, *progress.planned.workload.notes, *record["notes"]
             ]  # fmt: skip
@@ -218,24 +220,31 @@ class _Run:
             self._observer.before(label, *self._standing())
             job = job_for(progress.planned, self._plan.sampling, mode)
             result = self._target.run_worker(job.document(), self._limits(progress))
+            if result.status == "timeout-hard" and self._past(self._bounds.timeout_s):
+                # Killed because the run's time was up, which says nothing about the cell.
+                raise _Ended("timeout")
             child = Child(progress.planned.cell.cell_id, block, mode, result)
             self._store.append_child(self.outcome.run_id, child)
             progress.children.append(child)
+            progress.stop = self._stop_reason(progress)
             self._count(result)
-            median_ns = process_median_ns(child) if child.result.samples else None
+            timed_well = mode == "timed" and outcome(child)[0] == "ok"
+            median_ns = process_median_ns(child) if timed_well else None
             self._observer.after(label, *self._standing(), median_ns)
-            if self._past(self._bounds.timeout_s):
-                raise _Ended("timeout")
 
-    def _decide(self, progress: _Progress) -> None:
-        last = [child for child in progress.children if child.mode == "timed"][-1]
-        if last.result.status != "ok":
-            progress.stop = f"a process ended {last.result.status}"
-            return
+    def _stop_reason(self, progress: _Progress) -> str | None:
+        """Return why a cell needs no more timed processes, None if it does."""
+        if not progress.children:
+            return None
+        last = progress.children[-1]
+        status, _ = outcome(last)
+        if status != "ok" and last.mode != "op-times":
+            return f"the {last.mode} process ended {status}"
+        if not progress.good:
+            return None
         medians = [process_median_ns(child) for child in progress.good]
         stop = decide(medians, self._plan.sampling)
-        if stop.done:
-            progress.stop = stop.reason
+        return stop.reason if stop.done else None
 
     def _standing(self) -> tuple[int, int, float]:
         """Return children done, children in all, and the seconds that the rest may take."""
@@ -284,7 +293,7 @@ class _Run:
 
 
 def process_median_ns(child: Child) -> float:
-    """Return the median of a timed child's samples in ns."""
+    """Return the median of a good timed child's samples in ns."""
     import numpy as np  # noqa: PLC0415 - the parent needs numpy only from here on
 
     return float(np.median(samples_ns(child)))

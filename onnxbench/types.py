@@ -42,6 +42,9 @@ Boundary = Literal["host", "device"]
 
 Grade = Literal["stable", "usable", "noisy", "unreliable"]
 
+PHASES = ("import", "load", "first_run", "warmup")
+"""The phases that a record tells apart, in the order in which they happen."""
+
 JsonObject = dict[str, Any]
 
 
@@ -527,6 +530,7 @@ class Measurement(TypedDict, total=False):
     outputs_sha256: str
     outputs_sha256_after: str
     inputs_sha256: str
+    inputs_generator: str
     parity: ParityDoc
     facts: JsonObject
     placement: list[PlacementDoc]
@@ -618,6 +622,8 @@ class Record(TypedDict, total=False):
     memory: MemoryDoc
     placement: list[PlacementDoc]
     precision_effective: str | None
+    effective: JsonObject
+    inputs: JsonObject
     parity: ParityDoc
     energy: JsonObject
     static: JsonObject

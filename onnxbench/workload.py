@@ -28,7 +28,7 @@ GUESSED_DIMS: tuple[tuple[str, int], ...] = (
 """Sizes for symbols that nobody bound, by what their name holds."""
 
 IMAGE_SIDE = 224
-MAX_DIM = 1 << 31
+_BATCH = re.compile("batch|^n$|^b$")
 
 _FLOATS = {
     "float", "double", "float16", "bfloat16",
@@ -63,7 +63,12 @@ def make_workload(artifact: Artifact, ask: Ask) -> Workload:
     """
     binder = _Binder(artifact, ask)
     recipes = tuple(binder.recipe(spec) for spec in artifact.inputs)
-    return Workload(recipes, _batch_of(recipes), ask.expected, tuple(binder.notes))
+    batch = _batch_of(recipes)
+    if ask.batch not in (None, batch):
+        found = "no input has a batch" if batch is None else f"the batch is fixed at {batch}"
+        message = f"{found}, asked was {ask.batch}"
+        raise PlanError(message, "leave --batch out, or export the model with a dynamic batch")
+    return Workload(recipes, batch, ask.expected, tuple(binder.notes))
 
 
 def symbols(artifact: Artifact) -> set[str]:
@@ -72,9 +77,9 @@ def symbols(artifact: Artifact) -> set[str]:
 
 
 def _batch_of(recipes: tuple[InputRecipe, ...]) -> int | None:
-    """Return the first dim of the first input; None where there is no such dim to speak of."""
-    shape = recipes[0].shape if recipes else ()
-    return shape[0] if len(shape) >= 2 and shape[0] > 0 else None
+    """Return the first dim of the first input of rank 2 or more, None where there is none."""
+    first = next((recipe.shape[0] for recipe in recipes if len(recipe.shape) >= 2), 0)
+    return first or None
 
 
 class _Binder:
@@ -82,12 +87,25 @@ class _Binder:
 
     def __init__(self, artifact: Artifact, ask: Ask) -> None:
         self._ask = ask
-        self._bound: dict[str, int] = dict(ask.dims)
         self.notes: list[str] = []
-        first = artifact.inputs[0].shape if artifact.inputs else None
-        self._batch_symbol = first[0] if first and isinstance(first[0], str) else None
-        if self._batch_symbol is not None and self._batch_symbol not in self._bound:
-            self._bound[self._batch_symbol] = ask.batch or 1
+        self._bound: dict[str, int] = dict(ask.dims)
+        shapes = [self._said(spec) for spec in artifact.inputs]
+        for spec, said in zip(artifact.inputs, shapes, strict=True):
+            # Symbols of an input whose shape is known, so that the other inputs follow it.
+            for symbol, size in zip(spec.shape or (), said, strict=False):
+                if isinstance(symbol, str) and isinstance(size, int):
+                    self._bound.setdefault(symbol, size)
+        leading = next((shape[0] for shape in shapes if len(shape) >= 2), None)
+        if isinstance(leading, str):
+            leading = self._bound.setdefault(leading, ask.batch or 1)
+        self._batch = leading or ask.batch or 1
+
+    def _said(self, spec: TensorSpec) -> tuple[int | str | None, ...]:
+        """Return the shape that a file or the user gives an input, else the declared one."""
+        given = self._ask.given.get(spec.name)
+        if given is not None:
+            return given.shape
+        return self._ask.shapes.get(spec.name, spec.shape or ())
 
     def recipe(self, spec: TensorSpec) -> InputRecipe:
         given = self._ask.given.get(spec.name)
@@ -101,7 +119,7 @@ class _Binder:
         name = safe_text(spec.name)
         asked = self._ask.shapes.get(spec.name)
         if asked is not None:
-            self._check_asked(spec, asked)
+            self._check_fits(spec, asked, "--shape says")
             return asked
         if "(" in spec.dtype:
             message = f"input {name} is a {spec.dtype}, which cannot be made from a shape"
@@ -113,22 +131,15 @@ class _Binder:
 
     def _dim(self, spec: TensorSpec, axis: int, dim: int | str | None) -> int:
         if isinstance(dim, int):
-            return self._fixed(spec, axis, dim)
+            return dim
         if isinstance(dim, str) and dim in self._bound:
             return self._bound[dim]
-        if axis == 0 and len(spec.shape or ()) > 1 and dim is None:
-            return self._ask.batch or 1
+        if axis == 0 and (_BATCH.search(dim.lower()) if dim else len(spec.shape or ()) > 1):
+            return self._batch
         size = self._guess(spec, axis, dim)
         if isinstance(dim, str):
             self._bound[dim] = size
         return size
-
-    def _fixed(self, spec: TensorSpec, axis: int, dim: int) -> int:
-        batch = self._ask.batch
-        if axis == 0 and len(spec.shape or ()) > 1 and batch not in (None, dim):
-            message = f"input {safe_text(spec.name)} has a fixed batch of {dim}, asked was {batch}"
-            raise PlanError(message, "export the model with a dynamic batch dimension")
-        return dim
 
     def _guess(self, spec: TensorSpec, axis: int, dim: str | None) -> int:
         name, symbol = safe_text(spec.name), safe_text(dim or "")
@@ -147,16 +158,15 @@ class _Binder:
         message = f"input {name}: {what} is open"
         raise PlanError(message, f"bind it with {flag}")
 
-    def _check_asked(self, spec: TensorSpec, asked: tuple[int, ...]) -> None:
+    def _check_fits(self, spec: TensorSpec, shape: tuple[int, ...], says: str) -> None:
         declared = spec.shape
         fits = declared is None or (
-            len(declared) == len(asked)
-            and all(not isinstance(d, int) or d == a for d, a in zip(declared, asked, strict=True))
+            len(declared) == len(shape)
+            and all(not isinstance(d, int) or d == n for d, n in zip(declared, shape, strict=True))
         )
         if not fits:
             message = (
-                f"input {safe_text(spec.name)} is declared {_show(declared)}, "
-                f"--shape says {_show(asked)}"
+                f"input {safe_text(spec.name)} is declared {_show(declared)}, {says} {_show(shape)}"
             )
             raise PlanError(message, "keep the fixed dims of the model")
 
@@ -165,7 +175,7 @@ class _Binder:
         if given.dtype != spec.dtype:
             message = f"input {name} is {spec.dtype}, the file holds {given.dtype}"
             raise PlanError(message, f"store it as {spec.dtype} and pass it with --inputs again")
-        self._check_asked(spec, given.shape) if spec.shape is not None else None
+        self._check_fits(spec, given.shape, "the file holds")
         return InputRecipe(
             spec.name, spec.dtype, given.shape, "file",
             path=given.path, member=given.member, sha256=given.sha256,
@@ -203,6 +213,8 @@ def _by_name(
     """Return the recipe that an input's name and rank suggest, and how to say so."""
     name, rank = spec.name.lower(), len(recipe.shape)
     whole = recipe.dtype in ("int32", "int64")
+    if recipe.dtype == "string":
+        return None
 
     def constant(value: float, said: str) -> tuple[InputRecipe, str]:
         return replace(recipe, kind="constant", low=value, high=value), said

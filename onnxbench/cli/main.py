@@ -1,5 +1,6 @@
 """The ``onnxbench`` command: its subcommands, and the one place where errors become exit codes."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -63,9 +64,10 @@ def _root(
 
 def main() -> NoReturn:
     """Run the command line and exit with the code that docs/reference/exit-codes.md gives."""
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _interrupt)
+    ends = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    for end in ends:
+        if signal.getsignal(end) != signal.SIG_IGN:  # nohup asks to stay
+            signal.signal(end, _interrupt)
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
@@ -74,12 +76,24 @@ def main() -> NoReturn:
     except TyperException as error:  # what typer itself finds wrong with the arguments
         code = _fail(UsageError(_message_of(error), _help_for(error)))
     except (typer.Abort, KeyboardInterrupt):
+        for end in (signal.SIGINT, *ends):  # it is leaving already
+            signal.signal(end, signal.SIG_IGN)
         print("\ninterrupted", file=sys.stderr)
         code = INTERRUPTED
     except BrokenPipeError:  # `onnxbench … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    except OSError as error:  # the system refuses: a full disk, a lost terminal
+        code = _fail(OnnxBenchError(str(error), "free what the message names, and try again"))
+    _flush_what_goes()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _flush_what_goes() -> None:
+    """Flush stdout; point it at nothing if it takes no more, or the interpreter's end complains."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(error: OnnxBenchError) -> int:
@@ -87,7 +101,8 @@ def _fail(error: OnnxBenchError) -> int:
     from onnxbench.text import safe_text
 
     if "--json" in sys.argv[1:]:
-        print(dumps(error_document(error)))
+        with contextlib.suppress(OSError):  # stdout itself may be what is full
+            print(dumps(error_document(error)), flush=True)
     print(f"error: {safe_text(error.message, 1000)}", file=sys.stderr)
     if error.hint:
         print(f"hint: {safe_text(error.hint, 1000)}", file=sys.stderr)

@@ -1,7 +1,7 @@
 """What one ``onnxbench run`` asks for, put together from its options."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,11 @@ MEMORY_SHARE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Everything that decides what is measured and how."""
+    """Everything that decides what is measured and how.
+
+    ``command``: the whole command line. ``common``: those of its options that hold for every cell
+    and that no cell tells of itself.
+    """
 
     specs: tuple[ModelSpec, ...]
     choices: tuple[Choice, ...]
@@ -35,6 +39,7 @@ class Request:
     parity: bool
     fresh: bool
     command: str
+    common: tuple[str, ...] = ()
 
 
 def specs(models: Sequence[str], suite: str | None, catalog: Path | None) -> tuple[ModelSpec, ...]:
@@ -133,6 +138,16 @@ def _with_warmup(rules: Sampling, text: str) -> Sampling:
     return replace(rules, warmup_s=values.seconds(text, "--warmup"))
 
 
+def words(options: Mapping[str, str | Path | int | None]) -> tuple[str, ...]:
+    """Return options as command-line words; those that are None or False were not given."""
+    return tuple(
+        word
+        for flag, value in options.items()
+        if value is not None and value is not False
+        for word in ([flag] if value is True else [flag, str(value)])
+    )
+
+
 def limits(cell_timeout: str | None, max_memory: str | None, available_bytes: int | None) -> Limits:
     """Return what one child may use."""
     rules = Limits()
@@ -142,7 +157,6 @@ def limits(cell_timeout: str | None, max_memory: str | None, available_bytes: in
     if max_memory is not None:
         return replace(rules, memory_bytes=values.size_bytes(max_memory, "--max-memory"))
     if available_bytes is not None:
-        # Rounded, so that an unfinished run finds the same plan again.
         return replace(rules, memory_bytes=int(available_bytes * MEMORY_SHARE))
     return rules
 

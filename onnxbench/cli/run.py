@@ -92,7 +92,9 @@ def run(
         str | None,
         typer.Option(help="Labels that tell equal cells apart: a,b.", rich_help_panel=_WHAT),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of random inputs.", rich_help_panel=_WHAT)] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of random inputs.", rich_help_panel=_WHAT)
+    ] = 0,
     quick: Annotated[
         bool,
         typer.Option(
@@ -250,6 +252,23 @@ def run(
         parity=not no_parity,
         fresh=fresh,
         command=shlex.join(["onnxbench", *sys.argv[1:]]),
+        common=asked.words(
+            {
+                "--models": catalog.absolute() if catalog is not None else None,
+                "--inputs": inputs.absolute() if inputs is not None else None,
+                "--seed": seed or None,
+                "--quick": quick,
+                "--processes": processes,
+                "--min-time": min_time,
+                "--iters": iterations,
+                "--warmup": warmup,
+                "--max-noise": max_noise,
+                "--cell-timeout": cell_timeout,
+                "--max-memory": max_memory,
+                "--op-times": op_times,
+                "--no-parity": no_parity,
+            }
+        ),
     )
     return running.carry_out(
         request,

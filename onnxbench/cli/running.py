@@ -4,7 +4,7 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from onnxbench.targets import bundle
 from onnxbench.targets.local import LocalTarget
 from onnxbench.targets.lock import Holder, measuring_lock
 from onnxbench.text import safe_text
-from onnxbench.types import JsonObject, PlannedCell, Sampling
+from onnxbench.types import JsonObject, PlannedCell
 
 SOME_FAILED, NONE_MEASURED, TIMED_OUT, INTERRUPTED = 3, 4, 124, 130
 
@@ -63,17 +63,17 @@ def carry_out(
                 on_resume=lambda run_id, children: progress.note(
                     f"continuing run {run_id}: {children} processes are there (--fresh starts anew)"
                 ),
-                reproduce=lambda planned: reproduce(planned, plan.sampling),
+                reproduce=lambda planned: reproduce(planned, request.common),
             )
             wall_s = time.monotonic() - started
         progress.close()
         for line in _closing_notes(outcome, preflight_lives_ns(candidates), wall_s):
             progress.note(line) if not quiet else None
-    _print_result(outcome, plan, request.command, store_path, json=json)
     if output is not None:
         from onnxbench.report.export import write
 
         write(outcome.records, output)
+    _print_result(outcome, plan, request.command, store_path, json=json)
     return exit_code(outcome.ending, [record["status"] for record in outcome.records])
 
 
@@ -83,21 +83,23 @@ def tool_document() -> JsonObject:
     return {"name": "onnxbench", "version": __version__, "worker": worker}
 
 
-def reproduce(planned: PlannedCell, sampling: Sampling) -> str:
-    """Return the command line that measures one cell again."""
+def reproduce(planned: PlannedCell, common: Sequence[str]) -> str:
+    """Return the command line that measures one cell again, with the options ``common``."""
     cell = planned.cell
     model = planned.artifact.path if planned.source.startswith("file:") else cell.model_id
     words = ["onnxbench", "run", model, "-r", cell.runtime, "-t", str(cell.threads)]
-    for recipe in planned.workload.inputs:
+    for recipe in planned.workload.inputs:  # those from a file come with --inputs
         if recipe.kind != "file":
             words += ["--shape", f"{recipe.name}:{'x'.join(map(str, recipe.shape))}"]
     if cell.boundary != "host":
         words += ["--boundary", cell.boundary]
+    if cell.precision != "model":
+        words += ["--precision", cell.precision]
     for key, value in cell.options.items():
         words += ["--set", f"{key}={value}"]
-    if sampling == Sampling.quick():
-        words.append("--quick")
-    return shlex.join(words)
+    if cell.label is not None:
+        words += ["--label", cell.label]
+    return shlex.join([*words, *common])
 
 
 def exit_code(ending: Ending, statuses: list[str]) -> int:

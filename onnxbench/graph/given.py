@@ -52,6 +52,8 @@ def _read_npz(path: Path) -> list[GivenTensor]:
         with np.load(path, allow_pickle=False) as archive:
             if not hasattr(archive, "files"):
                 raise _refused(path, "is one array, not an .npz of named arrays")
+            if not archive.files:
+                raise _refused(path, "holds no arrays")
             return [_given(name, archive[name], path, name) for name in archive.files]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
         raise _refused(path, f"cannot be read as .npz: {error}") from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from onnxbench.measure.children import measurements
 from onnxbench.measure.evidence import reached_steady_state
 from onnxbench.text import safe_text
+from onnxbench.types import PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from onnxbench.measure.children import Children
     from onnxbench.measure.distribution import Distribution
     from onnxbench.types import Measurement
-
-PHASES = ("import", "load", "first_run", "warmup")
-"""The phases that a record tells apart, in the order in which they happen."""
 
 _SPIKY = 0.10
 """Outliers that take more than this share of a process's time are worth a note; our judgement."""
@@ -32,6 +30,7 @@ def notes(children: Children, distributions: Sequence[Distribution]) -> list[str
     return [
         *children.notes(),
         *_outputs(facts, timed),
+        *_threads(timed),
         *_spikes(distributions),
         *_unobserved(timed),
         *_unreported(facts, timed),
@@ -55,6 +54,18 @@ def _outputs(facts: Sequence[Measurement], timed: Sequence[Measurement]) -> list
     if nonfinite:
         found.append(f"nonfinite-output: {nonfinite} output elements are NaN or infinite")
     return found
+
+
+def _threads(timed: Sequence[Measurement]) -> list[str]:
+    """Say where a process was found to compute with another number of threads than it was told."""
+    pairs = {
+        (effective["threads_told"], effective["threads_found"])
+        for measurement in timed
+        if "threads_found" in (effective := measurement.get("facts", {}))
+    }
+    return [
+        f"threads: told {told}, found {found}" for told, found in sorted(pairs) if told != found
+    ]
 
 
 def _spikes(distributions: Sequence[Distribution]) -> list[str]:

@@ -16,9 +16,9 @@ from onnxbench.measure.distribution import describe
 from onnxbench.measure.evidence import gather
 from onnxbench.measure.interval import t_interval
 from onnxbench.measure.latency import latency, no_latency
-from onnxbench.measure.notes import PHASES, notes
+from onnxbench.measure.notes import notes
 from onnxbench.measure.verdict import Situation, judge, not_measured
-from onnxbench.types import SCHEMA, digest
+from onnxbench.types import PHASES, SCHEMA, digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -75,6 +75,8 @@ def summarize(cell: Cell, children: Sequence[Child], sampling: Sampling, stop: s
         "memory": _memory(good),
         "placement": facts.get("placement", []),
         "precision_effective": facts.get("precision_effective"),
+        "effective": _effective(good, sorted_children.facts),
+        "inputs": _inputs(facts),
         "parity": _parity(facts),
         "energy": _nulls(ENERGY, "no sensor is read yet"),
         "static": _nulls(STATIC, "the analyzer comes later"),
@@ -171,6 +173,23 @@ def _parity(facts: Measurement) -> ParityDoc:
         "passed": None,
         "reason": "no facts process reported outputs",
     }
+
+
+def _effective(good: Sequence[Child], facts: Sequence[Child]) -> JsonObject:
+    """Return what the runtime said of itself: versions, options as they took effect, threads.
+
+    Asked of a timed process where there is one, for a facts process is built to be profiled.
+    """
+    for measurement in measurements([*good, *facts]):
+        if "facts" in measurement:
+            return measurement["facts"]
+    return {"reason": "no process got as far as a session"}
+
+
+def _inputs(facts: Measurement) -> JsonObject:
+    if "inputs_sha256" not in facts:
+        return _nulls(("sha256", "generator"), "no facts process reported inputs")
+    return {"sha256": facts["inputs_sha256"], "generator": facts.get("inputs_generator")}
 
 
 def _environment(facts: Measurement, children: Sequence[Child]) -> JsonObject:

@@ -102,7 +102,7 @@ def _longer_warmup(_reading: Reading, situation: Situation) -> str:
     sampling = situation.sampling
     # The worker's cap is the larger of the two, so a warm-up beyond the cap has been tried.
     if sampling.warmup_s <= sampling.warmup_cap_s:
-        return f"Try --warmup {2 * sampling.warmup_cap_s:g}."
+        return f"Try --warmup {2 * sampling.warmup_cap_s:g}s."
     return "Find what changes while the model runs: heat, clock, other load."
 
 

@@ -75,6 +75,9 @@ class Axis:
 
 MODEL = Axis("model", _value("cell.model.id"), "model {}")
 RUNTIME = Axis("runtime", _value("cell.runtime"), "runtime {}")
+RUNTIME_VERSION = Axis(
+    "version", _value("effective.runtime_version"), "runtime version {}", derived=True
+)
 DEVICE = Axis("device", _value("cell.device.name"))
 THREADS = Axis("threads", _value("cell.threads"), "threads {}")
 WORKLOAD = (
@@ -94,7 +97,9 @@ DERIVED = (
 HOST = Axis("host", _value("environment.host.id"), "", derived=True)
 RUN = Axis("run", _run, "run {}", derived=True)
 
-AXES = (MODEL, RUNTIME, DEVICE, THREADS, *WORKLOAD, OPTIONS, *DERIVED, HOST, RUN)
+AXES = (
+    MODEL, RUNTIME, RUNTIME_VERSION, DEVICE, THREADS, *WORKLOAD, OPTIONS, *DERIVED, HOST, RUN
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

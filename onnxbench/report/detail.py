@@ -14,6 +14,7 @@ from onnxbench.report.columns import half_width
 from onnxbench.report.findings import Finding
 from onnxbench.report.op_times import op_times_table
 from onnxbench.text import PARAGRAPH, safe_text
+from onnxbench.types import PHASES
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -142,8 +143,13 @@ def _phases(record: Record) -> list[Finding]:
     phases = record.get("phases_ns") or {}
     return [
         Finding(safe_text(name).replace("_", " "), fmt.NOTHING if ns is None else fmt.duration(ns))
-        for name, ns in phases.items()
+        for name, ns in sorted(phases.items(), key=_place_in_order)
     ]
+
+
+def _place_in_order(phase: tuple[str, object]) -> int:
+    """Return where a phase comes; the store gives keys in alphabetical order."""
+    return PHASES.index(phase[0]) if phase[0] in PHASES else len(PHASES)
 
 
 def _memory(record: Record) -> list[Finding]:

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-def listing(
-    noun: str, rows: Sequence[Mapping[str, Any]], *, caption: str = ""
-) -> RenderableType:
+def listing(noun: str, rows: Sequence[Mapping[str, Any]], *, caption: str = "") -> RenderableType:
     """Return ``rows`` as a table with one column per key that holds something in some row."""
     if not rows:
         return Text(f"no {noun}")

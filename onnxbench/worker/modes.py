@@ -38,7 +38,7 @@ def prepare_inputs(job: Job, measurement: Measurement) -> list[InputTensor]:
     """Make the inputs; record their hash and the generator."""
     tensors = inputs.make_inputs(job.inputs)
     measurement["inputs_sha256"] = inputs.fingerprint((t.name, t.array) for t in tensors)
-    measurement["notes"].append(f"inputs from {inputs.GENERATOR}")
+    measurement["inputs_generator"] = inputs.GENERATOR
     return tensors
 
 

@@ -7,6 +7,7 @@ be interrupted (ONNX Runtime between two nodes) end with a proper message.
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,29 +17,37 @@ if TYPE_CHECKING:
 class Watchdog:
     """Calls ``interrupt`` once if a phase lasts longer than its limit.
 
-    ``fired``: an inference was asked to stop; a phase with nothing to stop may run to its end.
+    One thread for the life of the process: one per phase would be seen, now and then, when the
+    threads of a runtime are counted.
     """
 
     def __init__(self) -> None:
         self.interrupt: Callable[[], None] | None = None
         self.fired = False
-        self._timer: threading.Timer | None = None
+        self._deadline: float | None = None
+        self._changed = threading.Condition()
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def arm(self, seconds: float) -> None:
         """Start the limit of a new phase; the limit of the one before no longer counts."""
-        self.disarm()
-        self._timer = threading.Timer(seconds, self._fire)
-        self._timer.daemon = True
-        self._timer.start()
+        self._set(time.monotonic() + seconds)
 
     def disarm(self) -> None:
-        """Forget the current limit. Its thread is gone on return: threads are counted."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer.join()
-            self._timer = None
+        """Forget the current limit."""
+        self._set(None)
 
-    def _fire(self) -> None:
-        if self.interrupt is not None:
-            self.fired = True
-            self.interrupt()
+    def _set(self, deadline: float | None) -> None:
+        with self._changed:
+            self._deadline = deadline
+            self._changed.notify()
+
+    def _watch(self) -> None:
+        with self._changed:
+            while True:
+                left_s = None if self._deadline is None else self._deadline - time.monotonic()
+                if left_s is not None and left_s <= 0:
+                    self._deadline = None
+                    self.fired = True
+                    if self.interrupt is not None:
+                        self.interrupt()
+                self._changed.wait(left_s if left_s is None or left_s > 0 else None)

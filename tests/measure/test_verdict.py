@@ -198,7 +198,7 @@ def test_advice_names_what_it_takes_and_never_what_is_done() -> None:
     assert advice("interval-wide", 0.031, **budget) == "Let the run go on to its end."
     assert advice("interval-wide", 0.04, **budget) == "Try --processes 11."
     assert "quieter host" in advice("interval-wide", 0.09, **ten)
-    assert advice("drift", 0.06) == "Try --warmup 20."
+    assert advice("drift", 0.06) == "Try --warmup 20s."
     assert "--warmup" not in advice("drift", 0.06, sampling=Sampling(warmup_s=20.0))
     assert "--warmup" not in advice("no-steady-state", 1.0, sampling=Sampling(warmup_s=20.0))
     assert advice("process-apart", 0.06) == (
