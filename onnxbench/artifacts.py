@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def spec_for_file(path: str) -> ModelSpec:
     """Return the ModelSpec of a file dropped on the command line; its id is the file's name."""
-    return ModelSpec(id=Path(path).name or path, source=f"file:{path}")
+    return ModelSpec(id=Path(path).name or path, source=f"file:{path}", weights="file")
 
 
 def is_file_argument(text: str) -> bool:

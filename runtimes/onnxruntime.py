@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -222,8 +223,10 @@ def _translate(error: Exception, during: str) -> Exception:
     ):
         return OutOfMemory(text or "out of memory", "choose a smaller --batch or --shape")
     if kind == "InvalidArgument" and during != "load":
+        named = re.search(r"input: (\S+)", text)
+        name = named[1] if named else "NAME"
         return InputRefused(
-            text, "set the input's shape with --shape NAME:1x3x224x224, --dim NAME=N or --inputs"
+            text, f"give another shape with --shape {name}:1x3x224x224, or real data with --inputs"
         )
     if during == "load" or kind in ("NotImplemented", "InvalidGraph"):
         return Unsupported(f"{kind}: {text}", "the runtime cannot load this model; see the message")

@@ -23,6 +23,7 @@ MEMORY_SHARE = 0.8
 class Request:
     """Everything that decides what is measured and how.
 
+    ``nothing_named``: no model and no suite was given, so the plan is shown before it is run.
     ``command``: the whole command line. ``common``: those of its options that hold for every cell
     and that no cell tells of itself.
     """
@@ -38,6 +39,7 @@ class Request:
     op_times: bool
     parity: bool
     fresh: bool
+    nothing_named: bool
     command: str
     common: tuple[str, ...] = ()
 

@@ -251,6 +251,7 @@ def run(
         op_times=op_times,
         parity=not no_parity,
         fresh=fresh,
+        nothing_named=not models and suite is None,
         command=shlex.join(["onnxbench", *sys.argv[1:]]),
         common=asked.words(
             {

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from onnxbench import __version__
 from onnxbench.cli.request import Request
@@ -50,6 +51,8 @@ def carry_out(
             started = time.monotonic()
             candidates = _take_in(request, Path(keep), progress)
             plan = _plan(request, candidates)
+            if request.nothing_named and not quiet:
+                _print_plan(plan, json=False, stream=sys.stderr)
             progress.start(plan.processes, plan.estimate_s)
             outcome = execute(
                 plan,
@@ -171,7 +174,7 @@ def _closing_notes(outcome: Outcome, preflight_ns: int, wall_s: float) -> Iterat
         )
 
 
-def _print_plan(plan: Plan, *, json: bool) -> None:
+def _print_plan(plan: Plan, *, json: bool, stream: TextIO = sys.stdout) -> None:
     from onnxbench.report.document import dumps
     from onnxbench.report.listing import plan_listing
     from onnxbench.report.terminal import console
@@ -179,7 +182,7 @@ def _print_plan(plan: Plan, *, json: bool) -> None:
     if json:
         print(dumps({"plan": plan.document()}, indent=2))
     else:
-        console(sys.stdout).print(plan_listing(plan.document()))
+        console(stream).print(plan_listing(plan.document()))
 
 
 def _print_result(

@@ -49,8 +49,20 @@ def plan_listing(plan: Mapping[str, Any]) -> RenderableType:
     total = f"at most {plan['processes_max']} processes, about {fmt.time_span(plan['estimate_s'])}"
     left_out = [f"refused by pre-flight: {cell['model']['id']}" for cell in plan["refused"]]
     left_out += [f"skipped: {skip['model']}: {skip['reason']}" for skip in plan["skipped"]]
+    left_out += [_limits(plan["limits"])] if plan["limits"] else []
     lines = [Text(safe_text(line, 500)) for line in left_out]
     return Group(listing("cells", cells, caption=total), *lines)
+
+
+def _limits(limits: Sequence[Mapping[str, Any]]) -> str:
+    """Return the time limits of a process; that of loading grows with the model."""
+    first, longest = limits[0], max(limit["build_s"] for limit in limits)
+    memory = first["memory_bytes"]
+    return (
+        f"limits of a process: load {fmt.time_span(longest)}, one inference "
+        f"{fmt.time_span(first['run_s'])}, sampling {fmt.time_span(first['steady_s'])}"
+        + ("" if memory is None else f", memory {fmt.size(memory)}")
+    )
 
 
 def _text(value: object) -> str:

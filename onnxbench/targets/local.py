@@ -99,11 +99,11 @@ def judge(
         if _is_measurement(measurement, outcome.result.blob):
             status, error = measurement["status"], measurement.get("error")
             return status, error, measurement, outcome.result.blob
-        outcome.end, outcome.fault = "protocol", "the result of the process is none"
+        outcome.end, outcome.fault = "protocol", "what it sent is no result"
     status, kind, message, hint = _fault(outcome, out_of_memory=out_of_memory)
     last = "\n".join(outcome.log.decode("utf-8", "replace").splitlines()[-LOG_LINES:]).strip()
     if last:
-        message = f"{message}; its last output: {last[-1000:]}"
+        message = f"{message}; its last output: {safe_block(last, 1000)}"
     return (
         status,
         {"kind": kind, "message": message, "hint": hint, "phase": outcome.phase},

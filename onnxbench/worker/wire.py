@@ -14,9 +14,12 @@ import os
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from onnxbench.errors import WorkerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAGIC = b"OBW1"
 HEADER = struct.Struct("<4sIQI")
@@ -43,21 +46,20 @@ def write_frame(fd: int, document: dict[str, Any], blob: bytes = b"") -> None:
 
 
 class FrameReader:
-    """Collects bytes from a channel and cuts them into frames.
-
-    `feed` raises WorkerError on anything that is not a frame; the reader is then spent.
-    """
+    """Collects bytes from a channel and cuts them into frames."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> list[Frame]:
-        """Take more bytes; return the frames that are now complete."""
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """Take more bytes; yield the frames that are now complete.
+
+        Raises WorkerError on anything that is not a frame, after those that came before it; the
+        reader is then spent.
+        """
         self._buffer += data
-        frames: list[Frame] = []
         while (frame := self._next()) is not None:
-            frames.append(frame)
-        return frames
+            yield frame
 
     @property
     def pending_bytes(self) -> int:
