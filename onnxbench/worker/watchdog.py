@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 class Watchdog:
     """Calls ``interrupt`` once if a phase lasts longer than its limit.
 
+    ``fired``: something was asked to stop. A phase with nothing to stop may run on, and what
+    it fails of is then not the limit.
+
     One thread for the life of the process: one per phase would be seen, now and then, when the
     threads of a runtime are counted.
     """
@@ -46,8 +49,8 @@ class Watchdog:
             while True:
                 left_s = None if self._deadline is None else self._deadline - time.monotonic()
                 if left_s is not None and left_s <= 0:
-                    self._deadline = None
-                    self.fired = True
+                    self._deadline = left_s = None
                     if self.interrupt is not None:
+                        self.fired = True
                         self.interrupt()
-                self._changed.wait(left_s if left_s is None or left_s > 0 else None)
+                self._changed.wait(left_s)
