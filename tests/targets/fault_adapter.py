@@ -1,9 +1,9 @@
 """A runtime adapter from elsewhere that breaks the contract on command.
 
 Option ``fault`` names a function of this module, option ``at`` the stage in which it is called:
-``build``, ``bind``, ``run`` (the default), ``placement`` or ``close``. Without options it is an
-engine whose output is the sum of its inputs. The worker bundle carries it: stdlib, numpy and the
-bundle only.
+``build``, ``bind``, ``run`` (the default), ``placement`` or ``close``; option ``then`` names one more.
+Without options it is an engine whose output is the sum of its inputs. The worker bundle carries
+it: stdlib, numpy and the bundle only.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ class FaultEngine:
     def act(self, stage: str) -> None:
         if self.fault is not None and self.at == stage:
             FAULTS[self.fault](self)
+            if "then" in self.request.options:
+                FAULTS[self.request.options["then"]](self)
 
     def bind(self, inputs: Any) -> None:
         self.act("bind")

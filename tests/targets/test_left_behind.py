@@ -1,0 +1,132 @@
+"""What a child leaves behind, floods, or is left behind by."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from onnxbench.targets import process
+from tests.targets.child import SHORT, alive, job, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from onnxbench.protocols import Target
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    """Wait for ``condition``; the bound is there to end a broken test, not to time anything."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("name", ["grandchild", "daemon"])
+@pytest.mark.parametrize("ending", ["result", "crash"])
+def test_grandchildren_go_with_the_child(target: Target, name: str, ending: str) -> None:
+    options = {"fault": name, "at": "bind"} | ({"then": "abort"} if ending == "crash" else {})
+    result = run(target, job(options=options))
+    assert result.status == ("crashed" if ending == "crash" else "ok")
+    assert result.log == "", "the child's own log, and nothing a grandchild said later"
+    assert alive() == set()
+
+
+def test_grandchildren_of_a_child_that_is_killed_go_too(target: Target) -> None:
+    options = {"fault": "daemon", "at": "bind", "then": "python_loop"}
+    result = run(target, job(options=options, limits=SHORT))
+    assert result.status == "timeout-hard"
+    assert alive() == set()
+
+
+def test_other_children_of_the_parent_are_left_alone(target: Target) -> None:
+    # A library user's own process, in its own session: it carries no mark of ours.
+    environment = {"PATH": os.environ["PATH"]}
+    other = subprocess.Popen(["sleep", "3600"], env=environment, start_new_session=True)
+    try:
+        assert run(target, job(options={"fault": "daemon"})).status == "ok"
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_who_may_not_be_killed_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A setuid program that a child left behind. As root every kill is allowed: refuse it here.
+    other = subprocess.Popen(["sleep", "3600"], env={process.MARK: "of-a-test"})
+
+    def refuse(pid: int, number: int) -> None:
+        raise PermissionError
+
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "kill", refuse)
+            process._end_left_behind(0, f"{process.MARK}=of-a-test")
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_a_flood_on_stdout_costs_no_memory_and_keeps_the_end(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[int] = []
+    judge = process._Watch.close
+
+    def close(watch: process._Watch) -> None:
+        judge(watch)
+        kept.append(len(watch.outcome.log))
+
+    monkeypatch.setattr(process._Watch, "close", close)
+    run(target, job())  # whatever the first child costs once
+    before = psutil.Process().memory_info().rss
+    result = run(target, job(options={"fault": "flood", "at": "build"}))  # 1 GB
+    growth = psutil.Process().memory_info().rss - before
+    assert result.status == "ok"
+    assert result.log.endswith("the last words")
+    assert kept[-1] <= process.LOG_TAIL_BYTES
+    assert growth < 50 << 20
+
+
+PARENT = """
+import sys
+from pathlib import Path
+sys.path[:0] = sys.argv[2:4]
+from onnxbench.targets.local import LocalTarget
+from tests.targets.child import job, run
+run(LocalTarget(cache=Path(sys.argv[4])), job(options={"fault": sys.argv[1]}))
+"""
+
+
+@pytest.mark.parametrize("name", ["python_loop", "c_sleep", "stubborn"])
+def test_a_child_dies_with_its_parent(name: str, cache: Path, target: Target) -> None:
+    here = Path(__file__)
+    argv = [sys.executable, "-c", PARENT, name, str(here.parent), str(here.parents[2]), str(cache)]
+    parent = subprocess.Popen(argv, cwd="/")
+    try:
+        wait_until(lambda: any(map(is_secured, alive() - {parent.pid})))
+    finally:
+        parent.kill()
+        parent.wait()
+    wait_until(lambda: alive() == set())
+
+
+def is_secured(pid: int) -> bool:
+    """Tell whether a child has applied the contract to itself: it is the first to die."""
+    try:
+        return Path(f"/proc/{pid}/oom_score_adj").read_text().strip() == "1000"
+    except OSError:
+        return False
+
+
+def test_a_child_whose_parent_is_gone_already_does_not_start(target: Target) -> None:
+    result = run(target, job(parent_pid=1))
+    assert (result.status, result.exit_code) == ("error", 1)
