@@ -1,5 +1,6 @@
-"""The child of figure ``loop``: ``python -m benchmarks.blocks JOB.json PAIRS SECONDS_PER_BLOCK``.
+"""The child of figure ``loop``: ``python -m benchmarks.blocks JOB.json BLOCK_S LEAST MOST WIDTH``.
 
+Alternates blocks until the interval of the ratio is within ± WIDTH, with LEAST to MOST pairs.
 Prints ``{"calls": n, "pairs": [[ours_ns, bare_ns], …]}``, means per call over blocks of n calls.
 """
 
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.pairs import alternate
+from onnxbench.measure.interval import paired_ratio
 from onnxbench.runtimes.onnxruntime import CPU
 from onnxbench.types import Sampling
 from onnxbench.worker import loop
@@ -22,6 +24,7 @@ from onnxbench.worker.job import Job
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from benchmarks.pairs import Pairs
     from onnxbench.runtimes.onnxruntime import OnnxRuntimeEngine
     from onnxbench.worker.inputs import InputTensor
 
@@ -31,8 +34,13 @@ NO_LIMIT_NS = 600 * SECOND_NS
 
 def main() -> None:
     """Run the alternating blocks and print their means."""
-    job, pairs = Job.read(Path(sys.argv[1])), int(sys.argv[2])
-    block_ns = float(sys.argv[3]) * SECOND_NS
+    job, block_ns = Job.read(Path(sys.argv[1])), float(sys.argv[2]) * SECOND_NS
+    least, most, width = int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
+
+    def is_narrow(found: Pairs) -> bool:
+        ratio = paired_ratio([a for a, _ in found], [b for _, b in found])
+        return len(found) >= least and ratio is not None and ratio.half_width <= width
+
     engine = CPU.build(job.build_request(scratch=str(Path.cwd())))
     tensors = make_inputs(job.inputs)
     engine.bind(tensors)
@@ -45,7 +53,7 @@ def main() -> None:
     loop.warm_up(call, job.sampling)
     calls = max(CALIBRATION_RUNS, round(block_ns / bare(CALIBRATION_RUNS)))
     ours = our_loop(call, calls)
-    found = alternate(ours, lambda: bare(calls), pairs)
+    found = alternate(ours, lambda: bare(calls), most, is_narrow)
     print(json.dumps({"calls": calls, "pairs": found}))
 
 

@@ -26,11 +26,12 @@ def plan(
     *,
     labels: tuple[str | None, ...] = (None,),
     boundaries: tuple[Boundary, ...] = ("host",),
+    threads: int | None = None,
 ) -> Plan:
     """Return the plan for ``networks`` (``squeezenet`` …) on ONNX Runtime's CPU provider.
 
-    Threads are the command line's default, one per physical core. Raises PlanError when a network
-    or the runtime is not there.
+    ``threads``: by default those of the command line, one per physical core. Raises PlanError when
+    a network or the runtime is not there.
     """
     with tempfile.TemporaryDirectory(prefix="onnxbench-figure-") as keep:
         candidates = [
@@ -45,7 +46,7 @@ def plan(
     made = make_plan(
         candidates,
         choices(["cpu"]),
-        Sweep(threads=(cpu.default_threads()[0],), boundaries=boundaries, labels=labels),
+        Sweep(threads=(threads or cpu.default_threads()[0],), boundaries=boundaries, labels=labels),
         Ask(),
         device=host.device(),
         sampling=sampling,

@@ -20,13 +20,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("onnxruntime", "onnx", "numpy", "typer", "rich")
-LOOK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """The machine before a measurement. ``foreign_cores``: kept busy by others while we slept for
-    `LOOK_S`; None where the system does not tell."""
+    """The machine before a measurement. ``foreign_cores``: kept busy by others while we slept;
+    None where the system does not tell."""
 
     date: datetime
     environment: JsonObject
@@ -34,10 +33,10 @@ class Before:
     counters: Snapshot
 
 
-def look() -> Before:
-    """Return the machine as it is now; takes `LOOK_S`."""
+def look(seconds: float) -> Before:
+    """Return the machine as it is now, after a look of so many seconds."""
     first = load.snapshot()
-    time.sleep(LOOK_S)
+    time.sleep(seconds)
     counters = load.snapshot()
     return Before(
         datetime.now(UTC),

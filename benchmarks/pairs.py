@@ -16,10 +16,16 @@ if TYPE_CHECKING:
 Pairs = list[tuple[float, float]]
 
 
-def alternate(a: Callable[[], float], b: Callable[[], float], pairs: int) -> Pairs:
-    """Return ``pairs`` results of ``(a(), b())``; ``a`` goes first in even pairs only.
+def alternate(
+    a: Callable[[], float],
+    b: Callable[[], float],
+    pairs: int,
+    enough: Callable[[Pairs], bool] = lambda _found: False,
+) -> Pairs:
+    """Return ``pairs`` results of ``(a(), b())``, or as many as are ``enough``.
 
-    Each runs once before, unmeasured: files get into the page cache, bytecode is written.
+    ``a`` goes first in even pairs only. Each runs once before, unmeasured: files get into the page
+    cache, bytecode is written.
     """
     a()
     b()
@@ -31,6 +37,8 @@ def alternate(a: Callable[[], float], b: Callable[[], float], pairs: int) -> Pai
         else:
             of_b = b()
             found.append((a(), of_b))
+        if enough(found):
+            break
     return found
 
 
