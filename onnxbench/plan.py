@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 MAX_CELLS = 10_000
 """More than this is a mistyped sweep; at a second per process it would take days."""
 
+PRECISIONS = ("model", "native")
+"""``model``: the types that the graph declares; ``native``: the runtime's own default."""
+
 START_S = 0.6
 """Start and imports of one child, for estimates before anything has run."""
 
@@ -170,6 +173,9 @@ def make_plan(
         if not choice.capability.available:
             skips.append(_missing(candidate.spec.id, choice))
             continue
+        if sweep.precision not in PRECISIONS:
+            skips.append(_no_variant(candidate.spec.id, choice, sweep.precision))
+            continue
         for found in _cross(candidate, choice, draft, sweep, ask, limits, parity=parity):
             (skips if isinstance(found, Skip) else cells).append(found)  # type: ignore[arg-type]
     _check_unique(cells)
@@ -257,6 +263,12 @@ def _limits_for(artifact: Artifact, limits: Limits) -> Limits:
 def _missing(model_id: str, choice: Choice) -> Skip:
     found = choice.capability
     return Skip(model_id, choice.name, "provider-missing", found.reason, found.hint)
+
+
+def _no_variant(model_id: str, choice: Choice, precision: str) -> Skip:
+    reason = f"there is no variant of this model in precision {safe_text(precision)}"
+    hint = "use --precision model (the graph's types) or native (the runtime's default)"
+    return Skip(model_id, choice.name, "unsupported", reason, hint)
 
 
 def _check_names(candidates: Sequence[Candidate], ask: Ask) -> None:

@@ -63,11 +63,6 @@ class OnnxRuntimeCpu:
             import onnxruntime as ort  # noqa: PLC0415 - worker only
         except ImportError as error:
             raise NotInstalled(str(error), "pip install 'onnxbench[cpu]'") from error
-        if request.precision not in ("model", "native"):
-            raise Unsupported(
-                f"precision {request.precision!r} is not known to this runtime",
-                "use --precision model",
-            )
         settings = options.session_options(ort, request)
         try:
             session = ort.InferenceSession(request.model, settings, providers=[PROVIDER])

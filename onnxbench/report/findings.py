@@ -128,13 +128,17 @@ def legend(records: Sequence[Record], varying: Sequence[Axis] = ()) -> list[Find
 
 
 def notes(records: Sequence[Record], varying: Sequence[Axis] = ()) -> list[Finding]:
-    """Return the records' notes, each once: what was guessed or is unusual has to be said."""
+    """Return the notes of measured records, each once: what was guessed or odd has to be said.
+
+    A record without a number has its reason elsewhere.
+    """
     grouped: dict[str, list[str]] = {}
-    for record in records:
+    ok = [record for record in records if is_ok(record)]
+    for record in ok:
         for note in record.get("notes") or ():
             grouped.setdefault(safe_text(str(note)), []).append(name(record, varying))
     return [
-        Finding("note", note if len(rows) == len(records) else f"{names(rows)}: {note}")
+        Finding("note", note if len(rows) == len(ok) else f"{names(rows)}: {note}")
         for note, rows in grouped.items()
     ]
 
