@@ -6,6 +6,8 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import onnx
 import pytest
 
 from onnxbench.targets.local import LocalTarget
@@ -37,3 +39,20 @@ def target(cache: Path) -> Iterator[LocalTarget]:
         target = LocalTarget(cache=cache)
         target.bundle_for("fault_adapter:FaultAdapter")
         yield target
+
+
+@pytest.fixture(scope="session")
+def identity_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model without inputs: one constant, handed through."""
+    constant = onnx.numpy_helper.from_array(np.arange(4, dtype=np.float32), "c")
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Identity", ["c"], ["y"])],
+        "identity",
+        [],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [4])],
+        [constant],
+    )
+    opset = onnx.helper.make_opsetid("", 17)
+    path = tmp_path_factory.mktemp("identity") / "identity.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
+    return path

@@ -9,6 +9,7 @@ it: stdlib, numpy and the bundle only.
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import json
 import os
 import resource
@@ -102,6 +103,13 @@ class CrashesOnImport(FaultAdapter):
     @property
     def modules(self) -> tuple[str, ...]:  # type: ignore[override]
         os.abort()
+
+
+class ImportsBig(FaultAdapter):
+    @property
+    def modules(self) -> tuple[str, ...]:  # type: ignore[override]
+        np.full(100_000_000, 1, np.uint8)
+        return ()
 
 
 # ---------------------------------------------------------------------- ways to end
@@ -207,6 +215,10 @@ def touch_100_mb(engine: FaultEngine) -> None:
         engine.block = np.full(100_000_000, 1, np.uint8)
 
 
+def touch_and_free_100_mb(_: FaultEngine) -> None:
+    np.full(100_000_000, 1, np.uint8)
+
+
 # --------------------------------------------------------------- what is said, and where
 
 
@@ -308,18 +320,13 @@ def change_model(engine: FaultEngine) -> None:
 
 def look_around(engine: FaultEngine) -> None:
     """Keep what the process sees of itself, for `FaultEngine.facts`."""
-    try:
-        os.fstat(0)
-        stdin = "open"
-    except OSError:
-        stdin = "closed"
     engine.kept = {
         "environment": dict(os.environ),
         "cwd": str(Path.cwd()),
         "core": resource.getrlimit(resource.RLIMIT_CORE),
         "data": resource.getrlimit(resource.RLIMIT_DATA)[0],
         "oom_score_adj": int(Path("/proc/self/oom_score_adj").read_text(encoding="ascii")),
-        "stdin": stdin,
+        "stdin": (os.readlink("/proc/self/fd/0"), sys.stdin.closed),
         "sys_path": sys.path,
         "modules": sorted({name.partition(".")[0] for name in sys.modules}),
         "session_is_own": os.getsid(0) == os.getpid() == os.getpgid(0),
@@ -328,12 +335,16 @@ def look_around(engine: FaultEngine) -> None:
     }
 
 
+def keep_request(engine: FaultEngine) -> None:
+    engine.kept = dataclasses.asdict(engine.request)
+
+
 FAULTS = {
     function.__name__: function
     for function in (
         segfault, abort, killed, nameless_signal, exit_0, exit_3, system_exit, raises, python_loop,
         c_sleep, stubborn, interruptible, late_refusal, grandchild, daemon, data_limit,
-        touch_100_mb, flood, chatter, last_words, write_to_channel, result_then_hang,
+        touch_100_mb, touch_and_free_100_mb, keep_request, flood, chatter, last_words, write_to_channel, result_then_hang,
         result_then_exit_3, result_then_segfault, change_model, look_around,
     )
 }  # fmt: skip
