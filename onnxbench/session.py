@@ -234,12 +234,14 @@ class _Run:
 
     def _stop_reason(self, progress: _Progress) -> str | None:
         """Return why a cell needs no more timed processes, None if it does."""
-        if not progress.children:
+        deciding = [child for child in progress.children if child.mode != "op-times"]
+        if not deciding:
             return None
-        last = progress.children[-1]
+        last = deciding[-1]
         status, _ = outcome(last)
-        if status != "ok" and last.mode != "op-times":
-            return f"the {last.mode} process ended {status}"
+        if status != "ok":
+            ended = f"the {last.mode} process ended {status}"
+            return ended if progress.has(last.mode, last.block) else None
         if not progress.good:
             return None
         medians = [process_median_ns(child) for child in progress.good]
