@@ -92,7 +92,8 @@ def fingerprint(named: Iterable[tuple[str, Array]]) -> str:
 def load_array(path: str, member: str) -> Array:
     """Return array ``member`` of the .npz file ``path``; pickles are refused."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # numpy leaves a file of its own opening open where it is no archive.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             loaded: Array = archive[member]
             return loaded
     except (*UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
@@ -134,7 +135,7 @@ def _generate(recipe: InputRecipe, dtype: np.dtype[Any]) -> Array:
     random = np.random.Generator(np.random.PCG64(seed))
     shape = recipe.shape
     if recipe.kind == "range":
-        return np.broadcast_to(np.arange(shape[-1] if shape else 1, dtype=dtype), shape)
+        return np.indices(shape, dtype=dtype)[-1] if shape else np.zeros(shape, dtype)
     if recipe.kind == "bernoulli":
         return random.random(shape, dtype=np.float32) < 0.5
     if recipe.kind == "digits":
