@@ -68,7 +68,7 @@ def measure(name: str, *, tiny: bool) -> JsonObject:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure what onnxbench promises about itself (about 15 minutes).",
+        description="Measure what onnxbench promises about itself (about 20 minutes).",
     )
     parser.add_argument(
         "names",

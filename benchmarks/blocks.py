@@ -1,6 +1,6 @@
-"""The child of figure ``loop``: ``python -m benchmarks.blocks JOB.json BLOCK_S LEAST MOST WIDTH``.
+"""The child of figure ``loop``.
 
-Alternates blocks until the interval of the ratio is within ± WIDTH, with LEAST to MOST pairs.
+Called as ``python -m benchmarks.blocks JOB.json`` with the fields of `benchmarks.loop.Effort`.
 Prints ``{"calls": n, "pairs": [[ours_ns, bare_ns], …]}``, means per call over blocks of n calls.
 """
 
@@ -29,18 +29,14 @@ if TYPE_CHECKING:
     from onnxbench.worker.inputs import InputTensor
 
 CALIBRATION_RUNS = 10
+LEAST_CALLS = 3
 NO_LIMIT_NS = 600 * SECOND_NS
 
 
 def main() -> None:
     """Run the alternating blocks and print their means."""
-    job, block_ns = Job.read(Path(sys.argv[1])), float(sys.argv[2]) * SECOND_NS
-    least, most, width = int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
-
-    def is_narrow(found: Pairs) -> bool:
-        ratio = paired_ratio([a for a, _ in found], [b for _, b in found])
-        return len(found) >= least and ratio is not None and ratio.half_width <= width
-
+    job = Job.read(Path(sys.argv[1]))
+    block_s, least_pairs, most_s, width = map(float, sys.argv[2:])
     engine = CPU.build(job.build_request(scratch=str(Path.cwd())))
     tensors = make_inputs(job.inputs)
     engine.bind(tensors)
@@ -51,10 +47,18 @@ def main() -> None:
     gc.freeze()
     gc.disable()
     loop.warm_up(call, job.sampling)
-    calls = max(CALIBRATION_RUNS, round(block_ns / bare(CALIBRATION_RUNS)))
-    ours = our_loop(call, calls)
-    found = alternate(ours, lambda: bare(calls), most, is_narrow)
-    print(json.dumps({"calls": calls, "pairs": found}))
+    call_s = bare(CALIBRATION_RUNS) / SECOND_NS
+    calls = max(LEAST_CALLS, round(block_s / call_s))
+    most_pairs = max(least_pairs, most_s / (2 * calls * call_s))
+
+    def is_narrow(found: Pairs) -> bool:
+        if len(found) < least_pairs or len(found) % 10:
+            return False
+        ratio = paired_ratio([a for a, _ in found], [b for _, b in found])
+        return ratio is not None and ratio.half_width <= width
+
+    found = alternate(our_loop(call, calls), lambda: bare(calls), round(most_pairs), is_narrow)
+    print(json.dumps({"calls": calls, "pairs": [[round(a), round(b)] for a, b in found]}))
 
 
 def our_loop(call: Callable[[], object], calls: int) -> Callable[[], float]:
