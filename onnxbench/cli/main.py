@@ -69,21 +69,22 @@ def main() -> NoReturn:
         if signal.getsignal(end) != signal.SIG_IGN:  # nohup asks to stay
             signal.signal(end, _interrupt)
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False)  # typer makes 130 of KeyboardInterrupt
         sys.stdout.flush()
     except OnnxBenchError as error:
         code = _fail(error)
     except TyperException as error:  # what typer itself finds wrong with the arguments
         code = _fail(UsageError(_message_of(error), _help_for(error)))
     except (typer.Abort, KeyboardInterrupt):
-        for end in (signal.SIGINT, *ends):  # it is leaving already
-            signal.signal(end, signal.SIG_IGN)
-        print("\ninterrupted", file=sys.stderr)
         code = INTERRUPTED
     except BrokenPipeError:  # `onnxbench … | head`
         code = 1
     except OSError as error:  # the system refuses: a full disk, a lost terminal
         code = _fail(OnnxBenchError(str(error), "free what the message names, and try again"))
+    for end in (signal.SIGINT, *ends):  # it is leaving already
+        signal.signal(end, signal.SIG_IGN)
+    if code == INTERRUPTED:
+        print("interrupted", file=sys.stderr, flush=True)
     _flush_what_goes()
     sys.exit(code if isinstance(code, int) else 0)
 

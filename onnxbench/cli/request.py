@@ -57,6 +57,9 @@ def specs(models: Sequence[str], suite: str | None, catalog: Path | None) -> tup
             found += entries.suite(suite or DEFAULT_SUITE)
     if not found:
         raise UsageError("the suite is empty", "onnxbench list models shows what there is")
+    for spec in found:
+        if spec.scheme == "file":  # a mistyped path is told now, not after a wait for the lock
+            artifacts.locate(spec, Path())
     return _told_apart(found)
 
 

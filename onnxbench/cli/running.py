@@ -163,7 +163,7 @@ def _closing_notes(outcome: Outcome, preflight_ns: int, wall_s: float) -> Iterat
         yield {
             "budget": "the budget is used up: what was not started is missing",
             "timeout": "the time limit was reached: the run was stopped",
-            "interrupted": "interrupted: the same command continues this run",
+            "interrupted": "the same command continues this run",
         }[outcome.ending]
     lives_s = (outcome.lives_ns + preflight_ns) / 1e9
     if lives_s > 0:

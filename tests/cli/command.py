@@ -107,7 +107,7 @@ def phases_below(folder: Path) -> Sequence[str]:
     """Return what the children below ``folder`` are for: preflight, facts, timed or op-times."""
     found = []
     for pid in children_below(folder):
-        with contextlib.suppress(OSError, ValueError, IndexError):
+        with contextlib.suppress(OSError, ValueError, StopIteration):
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
             job = next(word for word in words if word.endswith(b"job.json"))
             found.append(json.loads(Path(job.decode()).read_text()).get("mode", "preflight"))
