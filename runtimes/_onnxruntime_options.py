@@ -26,14 +26,13 @@ ATTRIBUTES = (
 )
 """Attributes of SessionOptions that ``--set NAME=VALUE`` may change."""
 
-CONFIG_KEYS = (
+CONFIG_FLAGS = (
     "session.intra_op.allow_spinning",
     "session.inter_op.allow_spinning",
     "session.set_denormal_as_zero",
     "session.disable_prepacking",
     "session.use_env_allocators",
     "session.use_device_allocator_for_initializers",
-    "session.dynamic_block_base",
     "session.force_spinning_stop",
     "session.disable_aot_function_inlining",
     "session.disable_quant_qdq",
@@ -41,14 +40,21 @@ CONFIG_KEYS = (
     "session.enable_quant_qdq_cleanup",
     "session.qdqisint8allowed",
     "session.x64quantprecision",
-    "session.intra_op_thread_affinities",
-    "optimization.minimal_build_optimizations",
     "optimization.enable_gelu_approximation",
-    "optimization.disable_specified_optimizers",
     "mlas.enable_gemm_fastmath_arm64_bfloat16",
     "mlas.disable_kleidiai",
 )
-"""Keys of onnxruntime_session_options_config_keys.h that bear on speed or memory on a CPU."""
+CONFIG_KEYS = (
+    *CONFIG_FLAGS,
+    "session.dynamic_block_base",
+    "session.intra_op_thread_affinities",
+    "optimization.minimal_build_optimizations",
+    "optimization.disable_specified_optimizers",
+)
+"""Keys of onnxruntime_session_options_config_keys.h that bear on speed or memory on a CPU.
+
+The flags are "0" or "1"; ONNX Runtime takes any other text for one of the two without a word.
+"""
 
 _TRUE, _FALSE = {"1", "true", "on", "yes"}, {"0", "false", "off", "no"}
 
@@ -66,6 +72,8 @@ def session_options(ort: Any, request: BuildRequest) -> Any:
     for name, value in request.options.items():
         if name in ATTRIBUTES:
             setattr(settings, name, _value(ort, settings, name, value))
+        elif name in CONFIG_FLAGS:
+            settings.add_session_config_entry(name, str(int(_truth(name, value))))
         elif name in CONFIG_KEYS:
             settings.add_session_config_entry(name, value)
         else:
@@ -115,12 +123,16 @@ def _value(ort: Any, settings: Any, name: str, text: str) -> Any:
             raise Unsupported(f"{name}={text!r} is not known", f"one of: {', '.join(members)}")
         return member
     if isinstance(getattr(settings, name), bool):
-        if text.lower() not in _TRUE | _FALSE:
-            raise Unsupported(f"{name}={text!r} is neither true nor false", f"--set {name}=1")
-        return text.lower() in _TRUE
-    if not text.isdecimal():
+        return _truth(name, text)
+    if not text.isdecimal() or len(text) > 9:
         raise Unsupported(f"{name}={text!r} is not a whole number", f"--set {name}=1")
     return int(text)
+
+
+def _truth(name: str, text: str) -> bool:
+    if text.lower() not in _TRUE | _FALSE:
+        raise Unsupported(f"{name}={text!r} is neither true nor false", f"--set {name}=1")
+    return text.lower() in _TRUE
 
 
 def _plain(value: Any) -> Any:

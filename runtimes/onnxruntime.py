@@ -39,6 +39,13 @@ _RAW_BITS = {
 """Types that travel as raw bits → their number in onnx.TensorProto.DataType."""
 
 
+_REFUSALS = ("Invalid rank for input", "invalid dimensions for input", "out of data bounds")
+"""What an IO-binding, whose errors have no class of their own, says of inputs that do not fit."""
+
+_NO_ARRAY = ("No corresponding Numpy type", "non-string numpy arrays", "convertible to Numpy")
+"""What is said of values that the Python interface cannot take from or give to numpy."""
+
+
 class OnnxRuntimeCpu:
     """The adapter behind runtime name ``cpu``."""
 
@@ -94,10 +101,8 @@ class OnnxRuntimeEngine:
 
     def bind(self, inputs: Sequence[Tensor]) -> None:
         """Bind ``inputs`` and run once where outputs must be allocated first."""
+        self._check_names_and_types(inputs)
         feed = {tensor.name: self._value(tensor) for tensor in inputs}
-        missing = [i.name for i in self._session.get_inputs() if i.name not in feed]
-        if missing:
-            raise InputRefused(f"no value for input {missing[0]!r}", "give it with --inputs")
         if self._boundary == "host":
             self.run = self._checked(
                 partial(self._session.run, self._output_names, feed, self._run_options)
@@ -111,7 +116,10 @@ class OnnxRuntimeEngine:
             values = self.run()
             assert isinstance(values, list)
         else:
-            values = [value.numpy() for value in self._binding.get_outputs()]
+            try:
+                values = [value.numpy() for value in self._binding.get_outputs()]
+            except Exception as error:
+                raise _translate(error, "outputs") from error
         return dict(zip(self._output_names, map(_as_array, values), strict=True))
 
     def facts(self) -> JsonObject:
@@ -144,6 +152,18 @@ class OnnxRuntimeEngine:
         self._profile = None
         self._session = None
 
+    def _check_names_and_types(self, inputs: Sequence[Tensor]) -> None:
+        """Raise InputRefused by name: what the runtime says of a type names no input."""
+        given = {tensor.name: f"tensor({tensor.dtype})" for tensor in inputs}
+        wanted = {i.name: i.type for i in self._session.get_inputs()}
+        known = wanted | {i.name: i.type for i in self._session.get_overridable_initializers()}
+        for name in {**wanted, **given}:
+            found, type_ = given.get(name, "nothing"), known.get(name, "nothing")
+            if found != type_:
+                raise InputRefused(
+                    f"input {name!r} takes {type_}, given was {found}", "give it with --inputs"
+                )
+
     def _value(self, tensor: Tensor) -> Any:
         if tensor.dtype not in _RAW_BITS:
             return tensor.array
@@ -154,13 +174,10 @@ class OnnxRuntimeEngine:
     def _bind_device(self, feed: Mapping[str, Any]) -> None:
         binding = self._session.io_binding()
         make = self._ort.OrtValue.ortvalue_from_numpy
-        values = {
-            name: make(value) if isinstance(value, np.ndarray) else value
-            for name, value in feed.items()
-        }
         try:
-            for name, value in values.items():
-                binding.bind_ortvalue_input(name, value)
+            for name, value in feed.items():
+                bound = make(value) if isinstance(value, np.ndarray) else value
+                binding.bind_ortvalue_input(name, bound)
             for name in self._output_names:
                 binding.bind_output(name, "cpu")
         except Exception as error:
@@ -217,7 +234,9 @@ def _translate(error: Exception, during: str) -> Exception:
         sign in text for sign in ("Failed to allocate memory", "bad allocation", "bad_alloc")
     ):
         return OutOfMemory(text or "out of memory", "choose a smaller --batch or --shape")
-    if kind == "InvalidArgument" and during != "load":
+    if any(sign in text for sign in _NO_ARRAY):
+        return Unsupported(text, "no array holds this type; text and sequences need --boundary host")
+    if during != "load" and (kind == "InvalidArgument" or any(s in text for s in _REFUSALS)):
         named = re.search(r"input: (\S+)", text)
         name = named[1] if named else "NAME"
         return InputRefused(
