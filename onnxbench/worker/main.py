@@ -66,9 +66,11 @@ def _run(job: Job, channel: Channel, watchdog: Watchdog, measurement: Measuremen
         tensors = modes.prepare_inputs(job, measurement)
     gc.collect()
     baseline = modes.Baseline.take()
-    with channel.timed_phase("load", limits.build_s):
-        engine = adapter.build(job.build_request(str(Path.cwd())))
-    check_unchanged(job)  # nor while it was read
+    try:
+        with channel.timed_phase("load", limits.build_s):
+            engine = adapter.build(job.build_request(str(Path.cwd())))
+    finally:
+        check_unchanged(job)  # nor while it was read: that explains whatever came of it
     watchdog.interrupt = engine.interrupt
     with channel.timed_phase("bind", limits.run_s):
         engine.bind(tensors)
