@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -10,8 +11,6 @@ import threading
 import venv
 from pathlib import Path
 
-import numpy as np
-import onnxruntime
 import pytest
 
 import onnxbench
@@ -167,8 +166,10 @@ def bare_interpreter(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("bare")
     venv.create(folder, with_pip=False, symlinks=True)
     packages = next(folder.glob("lib/python*/site-packages"))
-    for module in (np, onnxruntime):
-        origin = Path(str(module.__file__)).parent
+    for module in ("numpy", "onnxruntime"):
+        spec = importlib.util.find_spec(module)
+        assert spec is not None
+        origin = Path(str(spec.origin)).parent
         for part in (origin, origin.with_name(f"{origin.name}.libs")):
             if part.exists():
                 (packages / part.name).symlink_to(part)
@@ -211,7 +212,13 @@ NEWER = {
 }  # fmt: skip
 """Names that Python 3.10 does not have (the "What's new" pages of 3.11 to 3.14), by module."""
 
-NEWER_MODULES = {"tomllib", "wsgiref.types", "importlib.resources.abc", "compression", "annotationlib"}
+NEWER_MODULES = {
+    "tomllib",
+    "wsgiref.types",
+    "importlib.resources.abc",
+    "compression",
+    "annotationlib",
+}
 NEWER_BUILTINS = {"ExceptionGroup", "BaseExceptionGroup", "PythonFinalizationError"}
 NEWER_METHODS = {"add_note", "walk_up", "is_junction", "full_match"}
 

@@ -30,8 +30,6 @@ def nothing_is_left() -> Any:
     assert set(os.listdir("/proc/self/fd")) <= open_before
 
 
-
-
 @pytest.mark.parametrize(
     ("name", "signal_name"),
     [
