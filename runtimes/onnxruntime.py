@@ -235,7 +235,9 @@ def _translate(error: Exception, during: str) -> Exception:
     ):
         return OutOfMemory(text or "out of memory", "choose a smaller --batch or --shape")
     if any(sign in text for sign in _NO_ARRAY):
-        return Unsupported(text, "no array holds this type; text and sequences need --boundary host")
+        return Unsupported(
+            text, "no array holds this type; text and sequences need --boundary host"
+        )
     if during != "load" and (kind == "InvalidArgument" or any(s in text for s in _REFUSALS)):
         named = re.search(r"input: (\S+)", text)
         name = named[1] if named else "NAME"
