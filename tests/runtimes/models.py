@@ -88,7 +88,7 @@ def endless(path: Path) -> Path:
             helper.make_tensor_value_info("c_out", BOOL, []),
             helper.make_tensor_value_info("a_out", FLOAT, []),
         ],
-        [numpy_helper.from_array(np.float32(1), "one")],
+        [numpy_helper.from_array(np.array(1, np.float32), "one")],
     )
     node = helper.make_node("Loop", ["", "true", "x"], ["y"], body=body)
     return save(path, [node], [("x", FLOAT, [])], [("y", FLOAT, [])], [("true", np.array(True))])

@@ -22,7 +22,7 @@ class ObservingAdapter(OnnxRuntimeCpu):
         return ("onnxruntime",)
 
     def build(self, request: Any) -> Any:
-        engine = super().build(request)
+        engine: Any = super().build(request)
         facts = engine.facts
 
         def observed() -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """A runtime adapter from elsewhere that breaks the contract on command.
 
 Option ``fault`` names a function of this module, option ``at`` the stage in which it is called:
-``build``, ``bind``, ``run`` (the default), ``placement`` or ``close``; option ``then`` names one more.
-Without options it is an engine whose output is the sum of its inputs. The worker bundle carries
-it: stdlib, numpy and the bundle only.
+``build``, ``bind``, ``run`` (the default), ``placement`` or ``close``; option ``then`` names one
+that follows. Without options it is an engine whose output is the sum of its inputs. The worker
+bundle carries it: stdlib, numpy and the bundle only.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ import threading
 import time
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from onnxbench import errors
 from onnxbench.types import Capability
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HOSTILE = "\x1b[31mred\x1b[0m\x07 \u202eback\u2066 \x9b5m [/foo] nul\x00 \ud800 line\nline"
 
@@ -269,7 +272,7 @@ def _phase(**fields: Any) -> bytes:
     return _frame(json.dumps({"type": "phase", "nonce": own, **fields}).encode())
 
 
-GARBAGE = {
+GARBAGE: dict[str, Callable[[], bytes]] = {
     "random": lambda: os.urandom(4096),
     "text": lambda: b"WARNING: the library was built for another world\n",
     "truncated": lambda: _frame(_result())[:-5],
@@ -326,7 +329,7 @@ def look_around(engine: FaultEngine) -> None:
         "core": resource.getrlimit(resource.RLIMIT_CORE),
         "data": resource.getrlimit(resource.RLIMIT_DATA)[0],
         "oom_score_adj": int(Path("/proc/self/oom_score_adj").read_text(encoding="ascii")),
-        "stdin": (os.readlink("/proc/self/fd/0"), sys.stdin.closed),
+        "stdin": (str(Path("/proc/self/fd/0").readlink()), sys.stdin.closed),
         "sys_path": sys.path,
         "modules": sorted({name.partition(".")[0] for name in sys.modules}),
         "session_is_own": os.getsid(0) == os.getpid() == os.getpgid(0),
@@ -344,7 +347,8 @@ FAULTS = {
     for function in (
         segfault, abort, killed, nameless_signal, exit_0, exit_3, system_exit, raises, python_loop,
         c_sleep, stubborn, interruptible, late_refusal, grandchild, daemon, data_limit,
-        touch_100_mb, touch_and_free_100_mb, keep_request, flood, chatter, last_words, write_to_channel, result_then_hang,
-        result_then_exit_3, result_then_segfault, change_model, look_around,
+        touch_100_mb, touch_and_free_100_mb, keep_request, flood, chatter, last_words,
+        write_to_channel, result_then_hang, result_then_exit_3, result_then_segfault,
+        change_model, look_around,
     )
 }  # fmt: skip

@@ -87,7 +87,7 @@ def test_model_memory_is_what_the_model_takes(target: Target) -> None:
         options = {"fault": "touch_100_mb", "at": "build"}
         result = run(target, job(mode=mode, options=options, inputs=(recipe,)))
         assert result.measurement is not None, result
-        memory = result.measurement["memory"]
+        memory: dict[str, Any] = dict(result.measurement["memory"])
         taken = memory["model_rss_bytes"]
         assert taken == pytest.approx(100_000_000, abs=2_000_000), mode
         assert memory["peak_rss_bytes"] == memory["imported_rss_bytes"] + taken
@@ -131,5 +131,5 @@ def test_a_timed_child_is_never_profiled(target: Target) -> None:
         assert result.measurement is not None
         request = result.measurement["facts"]["seen"]
         assert request["profile"] is profiled
-        assert os.path.isabs(request["scratch"])
+        assert Path(request["scratch"]).is_absolute()
         assert not Path(request["scratch"]).exists()

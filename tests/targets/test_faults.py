@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from onnxbench.targets import local, process
+from onnxbench.probes import memory
+from onnxbench.targets import process
 from onnxbench.types import Limits
-from tests.targets.child import FAULTY, LONG, SHORT, alive, as_preflight_saw, job, run
+from tests.targets.child import FAULTY, SHORT, alive, as_preflight_saw, job, run
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from onnxbench.protocols import Target
-    from onnxbench.types import ChildResult
 
 
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Any:
     """Whatever a test provokes: the parent's signals are its own and no process stays."""
     handlers = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)}
-    open_before = set(os.listdir("/proc/self/fd"))
+    open_before = set(Path("/proc/self/fd").iterdir())
     yield
     assert alive() == set()
     assert {n: signal.getsignal(n) for n in handlers} == handlers
-    assert set(os.listdir("/proc/self/fd")) <= open_before
+    assert set(Path("/proc/self/fd").iterdir()) <= open_before
 
 
 @pytest.mark.parametrize(
@@ -74,7 +73,7 @@ def test_a_kill_while_the_kernel_was_out_of_memory_is_no_crash(
 ) -> None:
     # The kernel's counter is faked: a real one needs a memory group of our own, as root.
     kills = iter([7, 8])
-    monkeypatch.setattr(local.memory, "oom_kills", lambda: next(kills))
+    monkeypatch.setattr(memory, "oom_kills", lambda: next(kills))
     result = run(target, job(options={"fault": "killed"}))
     assert (result.status, result.error and result.error["kind"]) == ("oom", "SIGKILL")
     assert result.error is not None
@@ -85,7 +84,7 @@ def test_a_segfault_while_another_process_was_out_of_memory_is_a_crash(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kills = iter([7, 8])
-    monkeypatch.setattr(local.memory, "oom_kills", lambda: next(kills))
+    monkeypatch.setattr(memory, "oom_kills", lambda: next(kills))
     assert run(target, job(options={"fault": "segfault"})).status == "crashed"
 
 
@@ -116,9 +115,12 @@ def test_the_kill_comes_when_limit_and_grace_are_over(
     """Counted in deadlines that were set, not in seconds that a busy machine may stretch."""
     allowed: list[float] = []
     allow = process._Watch._allow
-    monkeypatch.setattr(
-        process._Watch, "_allow", lambda watch, s: (allowed.append(s), allow(watch, s))[1]
-    )
+
+    def record(watch: process._Watch, seconds: float) -> None:
+        allowed.append(seconds)
+        allow(watch, seconds)
+
+    monkeypatch.setattr(process._Watch, "_allow", record)
     run(target, job(options={"fault": "python_loop"}, limits=SHORT))
     assert allowed[0] == SHORT.start_s
     assert allowed[-1] == pytest.approx(SHORT.run_s + SHORT.grace_s)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -105,7 +106,7 @@ def test_the_lock_is_kept_while_the_holder_lives(
         if len(polls) == 20:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(lock.time, "sleep", poll)
+    monkeypatch.setattr(time, "sleep", poll)
     with (
         pytest.raises(KeyboardInterrupt),
         lock.measuring_lock("mine", on_wait=lambda _: None, path=path),
