@@ -7,9 +7,10 @@ from onnxbench.errors import UsageError
 from onnxbench.text import safe_text
 
 _RANGE = re.compile(r"(\d+)-(\d+)(?:([*+])(\d+))?")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h)?")
+_NUMBER = r"(\d{1,15}(?:\.\d{1,15})?)"  # more digits could only overflow
+_DURATION = re.compile(_NUMBER + r"\s*(ms|s|m|min|h)?")
 _SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, None: 1.0}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmMgG]?)(i?)[bB]?")
+_SIZE = re.compile(_NUMBER + r"\s*([kKmMgG]?)(i?)[bB]?")
 _SIZES = {"": 0, "k": 1, "m": 2, "g": 3}
 MAX_VALUES = 1000
 
@@ -90,10 +91,13 @@ def assignments(items: Iterable[str], flag: str) -> dict[str, str]:
 
 def dims(items: Iterable[str]) -> dict[str, int]:
     """Return ``--dim NAME=N`` items."""
-    return {
-        name: whole_numbers(value, f"--dim {safe_text(name)}")[0]
-        for name, value in assignments(items, "--dim").items()
-    }
+    found: dict[str, int] = {}
+    for name, value in assignments(items, "--dim").items():
+        numbers = whole_numbers(value, f"--dim {safe_text(name)}")
+        if len(numbers) > 1:
+            raise UsageError(f"--dim {safe_text(name)} takes one number", "--dim NAME=N")
+        found[name] = numbers[0]
+    return found
 
 
 def shapes(items: Iterable[str]) -> dict[str, tuple[int, ...]]:
