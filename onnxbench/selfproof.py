@@ -145,10 +145,10 @@ def remember(found: JsonObject) -> None:
 def recall() -> JsonObject | None:
     """Return the latest self-proof of this version, None if there is none."""
     try:
-        found: JsonObject = json.loads(_memory().read_text(encoding="utf-8"))
+        found = json.loads(_memory().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if found.get("version") == __version__ else None
+    return found if isinstance(found, dict) and found.get("version") == __version__ else None
 
 
 def _memory() -> Path:

@@ -246,7 +246,7 @@ def interrupt_at(number: int) -> Callable[[JsonObject, int], ChildResult]:
 
 @pytest.mark.parametrize("number", range(1, 9))
 def test_an_interrupted_run_goes_on_where_it_was(store: Store, number: int) -> None:
-    """Only the open child is repeated, whichever it was, and nothing tells of an interrupted one."""
+    """Only the open child is repeated, whichever it was; no interrupted one is stored."""
     plan = make("a", "b")
     first = FakeTarget(interrupt_at(number))
     outcome = run(plan, first, store)

@@ -97,14 +97,12 @@ def proof(place: Path, monkeypatch: pytest.MonkeyPatch) -> Sequence[str]:
     (info / "entry_points.txt").write_text(
         "[onnxbench.runtimes]\nproof = onnxbench.runtimes.proof:PROOF\n"
     )
-    monkeypatch.setenv("PYTHONPATH", str(info.parent))
+    monkeypatch.setenv("PYTHONPATH", str(info.parent), prepend=os.pathsep)
     return ("-r", "proof")
 
 
 @pytest.fixture(scope="session")
-def finished(
-    relu: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Ran, Path]:
+def finished(relu: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Ran, Path]:
     """One finished run of two batch sizes, and the store that holds it."""
     folder = tmp_path_factory.mktemp("finished")
     environment = {

@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ from tests.cli.command import SHORT, Ran, argv, children_below, onnxbench, witho
 from tests.corpus import BAD_INPUTS, CASES, HOSTILE_NAMES, MARK, BadInput, Case
 from tests.corpus.case import of_model, relu
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 GROWTH_BYTES = 50_000_000
@@ -47,14 +48,14 @@ def peak_bytes(pid: int) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
-def run_watched(words: Sequence[str | Path], **options: object) -> tuple[Ran, int]:
+def run_watched(words: Sequence[Any], **options: Any) -> tuple[Ran, int]:
     """Run a command; return how it ended and its own peak memory."""
     process = subprocess.Popen(
         argv(*words),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=without_override,
-        **options,  # type: ignore[call-overload]
+        preexec_fn=without_override,  # noqa: PLW1509 - no thread runs yet
+        **options,
     )
     peaks = [0]
 
@@ -68,7 +69,7 @@ def run_watched(words: Sequence[str | Path], **options: object) -> tuple[Ran, in
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    out, err = process.communicate(timeout=280)
+    out, err = process.communicate(timeout=550)
     watcher.join()
     return Ran(process.returncode, out.decode(), err.decode()), max(peaks)
 
@@ -102,8 +103,8 @@ def sweep(tmp_path_factory: pytest.TempPathFactory, relu: Path, cache: Path) -> 
         "COLUMNS": "80",
     }
     paths = [build(case, n, folder / "cases" / str(n)) for n, case in enumerate(SWEPT)]
-    words = ["run", relu, *paths, *SHORT, "--processes", "1", "--cell-timeout", "3s",
-             "--max-memory", "2GB", "--json", "-o", folder / "out.csv"]  # fmt: skip
+    limits = ("--processes", "1", "--cell-timeout", "3s", "--max-memory", "2GB")
+    words = ["run", relu, *paths, *SHORT, *limits, "--json", "-o", folder / "out.csv"]
     ran, peak = run_watched(words, env=environment, cwd=folder)
     document = ran.document
     by_path = {str(path): str(n) for n, path in enumerate(paths)} | {str(relu): "good"}

@@ -43,7 +43,8 @@ def telling(word, call):
             os.write(journal, b"start\\n")
         result = call(self, first, second)
         if word == "stored":
-            os.write(journal, f"stored {first} {second.cell_id} {second.mode} {second.block}\\n".encode())
+            line = f"stored {first} {second.cell_id} {second.mode} {second.block}\\n"
+            os.write(journal, line.encode())
         return result
     return told
 

@@ -40,5 +40,7 @@ def test_neither_do_the_other_commands(run_once: object) -> None:
 def test_help_imports_next_to_nothing() -> None:
     """No entry point is read and no numpy imported before a command runs."""
     found = imported("--help")
-    assert not {"numpy", "onnxbench.session", "onnxbench.store", "sqlite3", "yaml", "pydantic"} & found
+    assert (
+        not {"numpy", "onnxbench.session", "onnxbench.store", "sqlite3", "yaml", "pydantic"} & found
+    )
     assert "importlib.metadata" not in found or "onnxbench.registry" not in found

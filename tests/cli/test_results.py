@@ -72,7 +72,9 @@ def test_errors_are_said_and_are_documents(run_once: Ran, bad: list[str]) -> Non
 
 
 @pytest.mark.parametrize(
-    "command", [["report"], ["show", "a"], ["list", "runs"], ["report", "all", "--json"]], ids=" ".join
+    "command",
+    [["report"], ["show", "a"], ["list", "runs"], ["report", "all", "--json"]],
+    ids=" ".join,
 )
 def test_without_a_store_they_say_how_to_get_one(place: Path, command: list[str]) -> None:
     ran = onnxbench(*command)

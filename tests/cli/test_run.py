@@ -17,8 +17,6 @@ from tests.corpus import CASES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from onnxbench.types import JsonObject
-
 
 def case(name: str, folder: Path) -> Path:
     """Build the model of a case of the corpus."""
@@ -239,7 +237,7 @@ def test_two_files_of_one_name_keep_their_folders(relu: Path, place: Path) -> No
         folder.mkdir()
         (folder / "m.onnx").write_bytes(relu.read_bytes())
     ran = measure(*(folder / "m.onnx" for folder in folders))
-    ids: list[JsonObject] = [record["cell"]["model"]["id"] for record in ran.records]
+    ids = [record["cell"]["model"]["id"] for record in ran.records]
     assert ids == [str(folder / "m.onnx") for folder in folders]
     twice = onnxbench("run", relu, relu, "--json")
     assert twice.code == 2

@@ -60,7 +60,7 @@ def test_what_was_measured_is_printed_and_the_rest_follows(
     relu: Path, proof: Sequence[str], temporary: Path
 ) -> None:
     short = ("--set", "sleep_s=0.002", "--iters", "5", "--processes", "15", "--warmup", "1")
-    command = ("run", relu, *proof, *short, "--json")
+    command = ["run", str(relu), *proof, *short, "--json"]
 
     def stored() -> int:
         runs = onnxbench("list", "runs", "--json")

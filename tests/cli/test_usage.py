@@ -110,9 +110,7 @@ def test_a_usage_error_is_one_document(
         (["--shape", "xx:1x4"], "x"),
     ],
 )
-def test_the_nearest_name_is_offered(
-    relu: Path, typed: Typed, words: list[str], near: str
-) -> None:
+def test_the_nearest_name_is_offered(relu: Path, typed: Typed, words: list[str], near: str) -> None:
     assert near in typed("run", relu, *words).err
 
 

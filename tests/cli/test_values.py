@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,9 @@ from hypothesis import strategies as st
 from onnxbench.cli import values
 from onnxbench.errors import UsageError
 
-ANYTHING = st.text(st.characters(codec="utf-8"), max_size=20) | st.text("0123456789-+*,.xX:=% skmhGiB", max_size=12)
+ANYTHING = st.text(st.characters(codec="utf-8"), max_size=20) | st.text(
+    "0123456789-+*,.xX:=% skmhGiB", max_size=12
+)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +35,9 @@ def test_whole_numbers(text: str, numbers: tuple[int, ...]) -> None:
     assert values.whole_numbers(text, "--batch") == numbers
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "1-", "5-1", "1-8*1", "1-8*0", "1-8+0", "1.5", "²", "1-2000"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "-1", "1-", "5-1", "1-8*1", "1-8*0", "1-8+0", "1.5", "²", "1-2000"]
+)
 def test_no_whole_numbers(text: str) -> None:
     with pytest.raises(UsageError, match="--batch"):
         values.whole_numbers(text, "--batch")
@@ -52,26 +58,44 @@ def test_a_range_is_pythons(first: int, more: int, step: int) -> None:
 def test_a_geometric_range_multiplies(first: int, more: int, factor: int) -> None:
     found = values.whole_numbers(f"{first}-{first + more}*{factor}", "--batch")
     assert found[0] == first
-    assert all(b == a * factor for a, b in zip(found, found[1:], strict=False))
+    assert all(b == a * factor for a, b in itertools.pairwise(found))
     assert found[-1] <= first + more < found[-1] * factor
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("2", 2), ("2s", 2), ("500ms", 0.5), ("1.5 s", 1.5), ("10m", 600), ("10min", 600), ("1h", 3600), ("0", 0)],
+    [
+        ("2", 2),
+        ("2s", 2),
+        ("500ms", 0.5),
+        ("1.5 s", 1.5),
+        ("10m", 600),
+        ("10min", 600),
+        ("1h", 3600),
+        ("0", 0),
+    ],
 )
 def test_durations(text: str, seconds: float) -> None:
     assert values.seconds(text, "--budget") == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize(("text", "share"), [("1%", 0.01), ("2", 0.02), (" 0.5 % ", 0.005), ("99.9%", 0.999)])
+@pytest.mark.parametrize(
+    ("text", "share"), [("1%", 0.01), ("2", 0.02), (" 0.5 % ", 0.005), ("99.9%", 0.999)]
+)
 def test_shares(text: str, share: float) -> None:
     assert values.share(text, "--max-noise") == pytest.approx(share)
 
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("5", 5), ("500MB", 500_000_000), ("2GiB", 2 << 30), ("4G", 4_000_000_000), ("1.5k", 1500), ("3 kib", 3072)],
+    [
+        ("5", 5),
+        ("500MB", 500_000_000),
+        ("2GiB", 2 << 30),
+        ("4G", 4_000_000_000),
+        ("1.5k", 1500),
+        ("3 kib", 3072),
+    ],
 )
 def test_sizes(text: str, size: int) -> None:
     assert values.size_bytes(text, "--max-memory") == size
@@ -89,7 +113,11 @@ def test_names_come_once_in_order() -> None:
 
 
 def test_assignments() -> None:
-    assert values.assignments(["a=1", " b = x=y ", "c="], "--set") == {"a": "1", "b": "x=y", "c": ""}
+    assert values.assignments(["a=1", " b = x=y ", "c="], "--set") == {
+        "a": "1",
+        "b": "x=y",
+        "c": "",
+    }
     assert values.assignments(["a=1", "a=1"], "--set") == {"a": "1"}
     for bad in (["a"], ["=1"], ["a=1", "a=2"]):
         with pytest.raises(UsageError, match="--set"):
@@ -127,4 +155,4 @@ def test_whatever_is_typed_is_a_value_or_a_usage_error(text: str) -> None:
         try:
             parse()
         except UsageError as error:
-            assert error.message.isprintable()
+            assert error.message.isprintable()  # noqa: PT017
