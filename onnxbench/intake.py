@@ -28,11 +28,17 @@ HASH_BYTES_PER_S = 50e6
 
 
 def take_in(
-    spec: ModelSpec, *, inputs: Path | None, keep: Path, memory_bytes: int | None
+    spec: ModelSpec,
+    *,
+    inputs: Path | None,
+    keep: Path,
+    memory_bytes: int | None,
+    life_s: float | None = None,
 ) -> Candidate:
     """Return ``spec`` as a candidate: with its artifact, or with the result that refuses it.
 
     ``inputs``: the user's ``--inputs``; tensors read from a data set are written to ``keep``.
+    ``life_s``: when to kill the child in any case.
     Raises UsageError when there is no such file, or when the inputs file is no good.
     """
     try:
@@ -50,7 +56,7 @@ def take_in(
             "memory_bytes": memory_bytes,
             "limit_s": limit_s,
         },
-        Limits(steady_s=limit_s),
+        Limits(steady_s=limit_s, life_s=life_s),
     )
     found: dict[str, Any] = dict(result.measurement or {})
     if result.error is not None and result.error["kind"] == "bad-inputs-file":

@@ -57,10 +57,21 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Seconds of wall time. ``budget_s``: start nothing more after it; ``timeout_s``: kill."""
+    """Bounds of wall time. ``budget_s``: start nothing more after it; ``timeout_s``: kill.
+
+    Both count from ``started`` (`time.monotonic`), so that pre-flight counts too.
+    """
 
     budget_s: float | None = None
     timeout_s: float | None = None
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until everything is killed; None if never."""
+        if self.timeout_s is None:
+            return None
+        return max(0.0, self.timeout_s - (time.monotonic() - self.started))
 
 
 @dataclass(slots=True)
@@ -112,7 +123,7 @@ def execute(
     host_id: str,
     tool: JsonObject,
     observer: Observer,
-    bounds: Bounds = Bounds(),
+    bounds: Bounds | None = None,
     fresh: bool = False,
     on_resume: Callable[[str, int], None] = lambda _run_id, _children: None,
     reproduce: Callable[[PlannedCell], str] = lambda _planned: "",
@@ -128,7 +139,7 @@ def execute(
     if run_id is None:
         run_id = store.begin_run(plan_key=key, host_id=host_id, plan=plan.document(), tool=tool)
     store.put_skips(run_id, [skip.document() for skip in plan.skips])
-    run = _Run(plan, target, store, observer, bounds, run_id)
+    run = _Run(plan, target, store, observer, bounds or Bounds(), run_id)
     run.resume(resumed)
     if run.outcome.resumed:
         on_resume(run_id, run.outcome.resumed)
@@ -166,7 +177,6 @@ class _Run:
         self._target = target
         self._store = store
         self._observer = observer
-        self._started = time.monotonic()
         self._bounds = bounds
         self._cells = [_Progress(planned) for planned in plan.cells]
 
@@ -220,6 +230,8 @@ class _Run:
             self._observer.before(label, *self._standing())
             job = job_for(progress.planned, self._plan.sampling, mode)
             result = self._target.run_worker(job.document(), self._limits(progress))
+            if result.status == "timeout-hard" and self._past(self._bounds.timeout_s):
+                raise _Ended("timeout")  # killed for the run's sake: to be repeated, not kept
             if result.status == "timeout-hard" and self._past(self._bounds.timeout_s):
                 # Killed because the run's time was up, which says nothing about the cell.
                 raise _Ended("timeout")
@@ -278,11 +290,7 @@ class _Run:
 
     def _limits(self, progress: _Progress) -> Limits:
         """Return the limits of a child that starts now: it may not outlive the run's timeout."""
-        limits = progress.planned.limits
-        if self._bounds.timeout_s is None:
-            return limits
-        left_s = self._bounds.timeout_s - (time.monotonic() - self._started)
-        return dataclasses.replace(limits, life_s=max(0.0, left_s))
+        return dataclasses.replace(progress.planned.limits, life_s=self._bounds.left_s)
 
     def _check_bounds(self) -> None:
         if self._past(self._bounds.timeout_s):
@@ -291,7 +299,7 @@ class _Run:
             raise _Ended("budget")
 
     def _past(self, bound_s: float | None) -> bool:
-        return bound_s is not None and time.monotonic() - self._started >= bound_s
+        return bound_s is not None and time.monotonic() - self._bounds.started >= bound_s
 
 
 def process_median_ns(child: Child) -> float:

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -15,7 +16,7 @@ from onnxbench.intake import preflight_lives_ns, take_in
 from onnxbench.plan import Candidate, Plan, make_plan
 from onnxbench.probes import host
 from onnxbench.report.progress import Progress
-from onnxbench.session import Ending, Outcome, execute
+from onnxbench.session import Bounds, Ending, Outcome, execute
 from onnxbench.store import Store
 from onnxbench.targets import bundle
 from onnxbench.targets.local import LocalTarget
@@ -45,11 +46,14 @@ def carry_out(
         tempfile.TemporaryDirectory(prefix="onnxbench-run-") as keep,
     ):
         if dry_run:
-            _print_plan(_plan(request, _take_in(request, Path(keep), progress)), json=json)
+            _print_plan(
+                _plan(request, _take_in(request, Path(keep), progress, request.bounds)), json=json
+            )
             return 0
         with Store.open(store_path) as store, only_one(request.command, progress):
-            started = time.monotonic()
-            candidates = _take_in(request, Path(keep), progress)
+            # Waiting for the lock does not count.
+            bounds = replace(request.bounds, started=time.monotonic())
+            candidates = _take_in(request, Path(keep), progress, bounds)
             plan = _plan(request, candidates)
             if request.nothing_named and not quiet:
                 _print_plan(plan, json=False, stream=sys.stderr)
@@ -61,14 +65,14 @@ def carry_out(
                 host_id=host.host_id(),
                 tool=tool_document(),
                 observer=progress,
-                bounds=request.bounds,
+                bounds=bounds,
                 fresh=request.fresh,
                 on_resume=lambda run_id, children: progress.note(
                     f"continuing run {run_id}: {children} processes are there (--fresh starts anew)"
                 ),
                 reproduce=lambda planned: reproduce(planned, request.common),
             )
-            wall_s = time.monotonic() - started
+            wall_s = time.monotonic() - bounds.started
         progress.close()
         for line in _closing_notes(outcome, preflight_lives_ns(candidates), wall_s):
             progress.note(line) if not quiet else None
@@ -117,7 +121,7 @@ def exit_code(ending: Ending, statuses: list[str]) -> int:
     return SOME_FAILED if failed and ending != "budget" else 0
 
 
-def _take_in(request: Request, keep: Path, progress: Progress) -> list[Candidate]:
+def _take_in(request: Request, keep: Path, progress: Progress, bounds: Bounds) -> list[Candidate]:
     candidates = []
     for done, spec in enumerate(request.specs):
         progress.before(f"{spec.id} pre-flight", done, len(request.specs), None)
@@ -125,7 +129,11 @@ def _take_in(request: Request, keep: Path, progress: Progress) -> list[Candidate
         folder.mkdir()
         candidates.append(
             take_in(
-                spec, inputs=request.inputs, keep=folder, memory_bytes=request.limits.memory_bytes
+                spec,
+                inputs=request.inputs,
+                keep=folder,
+                memory_bytes=request.limits.memory_bytes,
+                life_s=bounds.left_s,
             )
         )
     progress.close()
