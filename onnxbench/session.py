@@ -231,8 +231,6 @@ class _Run:
             job = job_for(progress.planned, self._plan.sampling, mode)
             result = self._target.run_worker(job.document(), self._limits(progress))
             if result.status == "timeout-hard" and self._past(self._bounds.timeout_s):
-                raise _Ended("timeout")  # killed for the run's sake: to be repeated, not kept
-            if result.status == "timeout-hard" and self._past(self._bounds.timeout_s):
                 # Killed because the run's time was up, which says nothing about the cell.
                 raise _Ended("timeout")
             child = Child(progress.planned.cell.cell_id, block, mode, result)
