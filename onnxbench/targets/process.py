@@ -279,14 +279,20 @@ def _end_left_behind(group: int, mark: str) -> None:
     died, and are known by ``mark`` in their environment. Other children of this process, a
     library user's own, are not touched.
     """
-    for _ in range(10):  # each round may bring the next generation
-        found = [pid for pid in _children() if _belongs(pid, group, mark)]
-        for pid in found:
-            # Whom we may not kill, a setuid program, we must not wait for either.
-            with contextlib.suppress(ProcessLookupError, PermissionError, ChildProcessError):
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-        if not found:
+    end = time.monotonic() + END_GRACE_S
+    while time.monotonic() < end:  # each round may bring the next generation
+        children, settled = _children(), True
+        for pid in children:
+            if _belongs(pid, group, mark):
+                # Whom we may not kill, a setuid program, we must not wait for either.
+                with contextlib.suppress(ProcessLookupError, PermissionError, ChildProcessError):
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
+                    settled = False
+            elif _is_dying(pid):
+                time.sleep(0.001)
+                settled = False
+        if settled and _children() == children:
             return
 
 
@@ -306,6 +312,20 @@ def _belongs(pid: int, group: int, mark: str) -> bool:
             return mark.encode() in file.read().split(b"\0")
     except OSError:
         return False
+
+
+def _is_dying(pid: int) -> bool:
+    """Tell whether a process is ending and has not yet handed its own children on to us.
+
+    Its environment is gone by then. `man 5 proc_pid_stat`: field 3 is the state, field 9 the
+    flags; 4 is PF_EXITING (include/linux/sched.h).
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return False
+    return fields[0] != b"Z" and bool(int(fields[6]) & 4)
 
 
 def _widen(pipe: int) -> None:
