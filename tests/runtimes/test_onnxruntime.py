@@ -387,7 +387,7 @@ def test_a_timed_session_has_no_profile(target: Target, tmp_path: Path) -> None:
 def test_telemetry_is_off_before_the_import_and_leaves_no_file(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")  # passed on as any ORT_ variable, were it not
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")  # passed on if it were as any ORT_ variable
     facts = good(
         target,
         models.linear(tmp_path / "linear.onnx"),

@@ -292,6 +292,9 @@ GARBAGE: dict[str, Callable[[], bytes]] = {
     "negative-limit": lambda: _phase(phase="x", limit_s=-(10**400)),
     "no-status": lambda: _frame(_result(status=None)),
     "unknown-status": lambda: _frame(_result(status="fine")),
+    "unknown-status-with-error": lambda: _frame(
+        _result(status="fine", error=dict.fromkeys(("kind", "message", "hint", "phase"), ""))
+    ),
     "error-without-words": lambda: _frame(_result(status="error")),
     "samples-missing": lambda: _frame(_result(samples=9), b"\0" * 8),
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from onnxbench.targets import local
 from onnxbench.targets.environment import PADDING_BYTES, PASSED, PASSED_PREFIXES, child_environment
 from onnxbench.types import InputRecipe, Limits
 from tests.targets.child import job, run
@@ -71,6 +72,16 @@ def test_the_environment_is_an_allow_list_and_the_home_is_private(
     ours |= {"PYTHONIOENCODING", "HF_HUB_OFFLINE", "ONNXBENCH_PADDING", "ONNXBENCH_CHILD"}
     others = set(environment) - ours - PASSED
     assert all(name.startswith(PASSED_PREFIXES) for name in others), others
+
+
+def test_a_child_turns_telemetry_off_by_itself_too(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def careless(home: Path, seed: str) -> dict[str, str]:
+        return {**child_environment(home, seed), "ORT_DISABLE_TELEMETRY": "0"}
+
+    monkeypatch.setattr(local, "child_environment", careless)
+    assert seen(target)["environment"]["ORT_DISABLE_TELEMETRY"] == "1"
 
 
 def test_the_size_of_the_environment_varies_and_can_be_repeated(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ EXPECTED = {
     "negative-limit": "without a name or a limit",
     "no-status": "no result",
     "unknown-status": "no result",
+    "unknown-status-with-error": "no result",
     "error-without-words": "no result",
     "samples-missing": "no result",
 }

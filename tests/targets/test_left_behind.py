@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
+from onnxbench.probes import memory
 from onnxbench.targets import process
 from tests.targets.child import SHORT, alive, job, run
 
@@ -87,13 +87,16 @@ def test_a_flood_on_stdout_costs_no_memory_and_keeps_the_end(
 
     monkeypatch.setattr(process._Watch, "close", close)
     run(target, job())  # whatever the first child costs once
-    before = psutil.Process().memory_info().rss
+    assert memory.reset_peak()
+    before = memory.peak_rss_bytes()
     result = run(target, job(options={"fault": "flood", "at": "build"}))  # 1 GB
-    growth = psutil.Process().memory_info().rss - before
+    peak = memory.peak_rss_bytes()
+    assert before is not None
+    assert peak is not None
     assert result.status == "ok"
     assert result.log.endswith("the last words")
     assert kept[-1] <= process.LOG_TAIL_BYTES
-    assert growth < 50 << 20
+    assert peak - before < 50 << 20
 
 
 PARENT = """

@@ -155,6 +155,20 @@ def test_a_frame_larger_than_the_pipe_is_written_whole() -> None:
     assert frames == [Frame({"big": True}, blob)]
 
 
+def test_what_the_pipe_takes_in_part_is_written_to_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken = bytearray()
+
+    def write(_fd: int, data: memoryview) -> int:
+        taken.extend(data[:7])
+        return min(7, len(data))
+
+    monkeypatch.setattr(os, "write", write)
+    write_frame(-1, {"a": 1}, b"samples")
+    assert list(FrameReader().feed(bytes(taken))) == [Frame({"a": 1}, b"samples")]
+
+
 def test_numbers_that_json_lacks_are_not_written() -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_frame(-1, {"x": float("nan")})
