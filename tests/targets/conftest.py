@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ import onnx
 import pytest
 
 from onnxbench.targets.local import LocalTarget
-from tests.targets.child import TEST
+from tests.targets.child import TEST, alive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,10 +27,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def private(
     monkeypatch: pytest.MonkeyPatch, cache: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+) -> Iterator[None]:
     monkeypatch.setenv("ONNXBENCH_CACHE", str(cache))
     monkeypatch.setenv("ONNXBENCH_LOCK", str(tmp_path_factory.getbasetemp() / "measuring.lock"))
     monkeypatch.setenv(TEST, secrets.token_hex(8))
+    yield
+    for pid in alive():  # only a test that failed leaves any
+        os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture(scope="session")

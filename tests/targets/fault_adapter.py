@@ -1,9 +1,10 @@
 """A runtime adapter from elsewhere that breaks the contract on command.
 
 Option ``fault`` names a function of this module, option ``at`` the stage in which it is called:
-``build``, ``bind``, ``run`` (the default), ``placement`` or ``close``; option ``then`` names one
-that follows. Without options it is an engine whose output is the sum of its inputs. The worker
-bundle carries it: stdlib, numpy and the bundle only.
+``build``, ``bind``, ``run`` (the default), ``placement`` or ``close``. Option ``then`` names one
+that follows, option ``sign`` a file that is made when it comes to that. Without options it is an
+engine whose output is the sum of its inputs. The worker bundle carries it: stdlib, numpy and the
+bundle only.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ class FaultEngine:
 
     def act(self, stage: str) -> None:
         if self.fault is not None and self.at == stage:
+            if "sign" in self.request.options:
+                Path(self.request.options["sign"]).touch()
             FAULTS[self.fault](self)
             if "then" in self.request.options:
                 FAULTS[self.request.options["then"]](self)

@@ -114,9 +114,10 @@ def test_a_bundle_that_was_tampered_with_is_replaced(
     folder = bundle.materialize(files, tmp_path)
     tamper(folder)  # type: ignore[operator]
     assert bundle.materialize(files, tmp_path) == folder
-    found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if not p.is_dir()}
+    everything = [folder, *folder.rglob("*")]
+    assert not any(path.is_symlink() for path in everything)
+    found = {p.relative_to(folder).as_posix(): p for p in everything if not p.is_dir()}
     assert {name: path.read_bytes() for name, path in found.items()} == files
-    assert not folder.is_symlink()
 
 
 def test_an_intact_bundle_is_used_as_it_is(files: dict[str, bytes], tmp_path: Path) -> None:

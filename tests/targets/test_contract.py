@@ -80,6 +80,7 @@ def test_a_child_turns_telemetry_off_by_itself_too(
     def careless(home: Path, seed: str) -> dict[str, str]:
         return {**child_environment(home, seed), "ORT_DISABLE_TELEMETRY": "0"}
 
+    assert child_environment(Path(), "")["ORT_DISABLE_TELEMETRY"] == "1"
     monkeypatch.setattr(local, "child_environment", careless)
     assert seen(target)["environment"]["ORT_DISABLE_TELEMETRY"] == "1"
 

@@ -102,32 +102,27 @@ def test_a_flood_on_stdout_costs_no_memory_and_keeps_the_end(
 PARENT = """
 import sys
 from pathlib import Path
-sys.path[:0] = sys.argv[2:4]
+fault, sign, cache, *sys.path[:2] = sys.argv[1:]
 from onnxbench.targets.local import LocalTarget
 from tests.targets.child import job, run
-run(LocalTarget(cache=Path(sys.argv[4])), job(options={"fault": sys.argv[1]}))
+run(LocalTarget(cache=Path(cache)), job(options={"fault": fault, "sign": sign}))
 """
 
 
 @pytest.mark.parametrize("name", ["python_loop", "c_sleep", "stubborn"])
-def test_a_child_dies_with_its_parent(name: str, cache: Path, target: Target) -> None:
-    here = Path(__file__)
-    argv = [sys.executable, "-c", PARENT, name, str(here.parent), str(here.parents[2]), str(cache)]
-    parent = subprocess.Popen(argv, cwd="/")
+def test_a_child_dies_with_its_parent(
+    name: str, cache: Path, tmp_path: Path, target: Target
+) -> None:
+    here, sign = Path(__file__), tmp_path / "the child is in the middle of it"
+    arguments = map(str, (name, sign, cache, here.parent, here.parents[2]))
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, *arguments], cwd="/")
     try:
-        wait_until(lambda: any(map(is_secured, alive() - {parent.pid})))
+        wait_until(sign.exists)
+        assert len(alive()) == 2
     finally:
         parent.kill()
         parent.wait()
     wait_until(lambda: alive() == set())
-
-
-def is_secured(pid: int) -> bool:
-    """Tell whether a child has applied the contract to itself: it is the first to die."""
-    try:
-        return Path(f"/proc/{pid}/oom_score_adj").read_text().strip() == "1000"
-    except OSError:
-        return False
 
 
 def test_a_child_whose_parent_is_gone_already_does_not_start(target: Target) -> None:
