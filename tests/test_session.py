@@ -332,7 +332,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_a_spent_budget_starts_nothing_more(store: Store, clock: Clock) -> None:
     target = FakeTarget(clock.child)
-    outcome = run(make(), target, store, bounds=Bounds(budget_s=2.5))
+    outcome = run(make(), target, store, bounds=Bounds(budget_s=2.5, started=0.0))
     assert outcome.ending == "budget"
     assert target.jobs == [("m", "facts"), ("m", "timed"), ("m", "timed")]
     (record,) = outcome.records
@@ -346,7 +346,7 @@ def test_the_timeout_kills_and_blames_no_cell(store: Store, clock: Clock) -> Non
         return child("timeout-hard", mode=job["mode"]) if clock.now > 2.5 else result
 
     target = FakeTarget(answer)
-    outcome = run(make(), target, store, bounds=Bounds(timeout_s=2.5))
+    outcome = run(make(), target, store, bounds=Bounds(timeout_s=2.5, started=0.0))
     assert outcome.ending == "timeout"
     assert [limits.life_s for limits in target.limits] == [2.5, 1.5, 0.5]
     assert len(store.children(outcome.run_id)) == 2, "the killed one will run again"
@@ -356,7 +356,7 @@ def test_the_timeout_kills_and_blames_no_cell(store: Store, clock: Clock) -> Non
 
 
 def test_a_run_that_ends_on_time_is_finished(store: Store, clock: Clock) -> None:
-    outcome = run(make(), FakeTarget(clock.child), store, bounds=Bounds(timeout_s=3.5))
+    outcome = run(make(), FakeTarget(clock.child), store, bounds=Bounds(timeout_s=3.5, started=0.0))
     assert outcome.ending == "finished"
 
 
@@ -375,3 +375,9 @@ def test_records_keep_what_was_guessed_and_made(store: Store) -> None:
     assert record["tool"] == {"version": "0"}
     assert record["run_id"] == outcome.run_id
     assert store.record(record["record_id"])["latency"] == record["latency"]
+
+
+def test_without_a_good_process_no_operator_is_timed(store: Store) -> None:
+    target = FakeTarget(lambda job, _: child(mode=job["mode"], samples=b"1234567"))
+    run(make(op_times=True), target, store)
+    assert target.jobs == [("m", "facts"), ("m", "timed")]

@@ -6,19 +6,24 @@ import contextlib
 import ctypes
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from onnxbench.cli.main import main
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from onnxbench.types import JsonObject
 
-SHORT = ("--iters", "5", "--processes", "2", "--warmup", "1")
-"""Sampling that only proves the path: two processes of five samples."""
+SHORT = ("--iters", "5", "--processes", "1", "--warmup", "1")
+"""Sampling that only proves the path: one process of five samples. Options after it win."""
 
 _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH, _PR_CAPBSET_DROP = 1, 2, 24
 
@@ -62,7 +67,7 @@ def onnxbench(*arguments: str | Path, timeout: float = 120, **options: Any) -> R
 
 def measure(*arguments: str | Path, code: int = 0, **options: Any) -> Ran:
     """Run ``onnxbench run … --json`` with short sampling; it must end with ``code``."""
-    ran = onnxbench("run", *arguments, *SHORT, "--json", **options)
+    ran = onnxbench("run", *SHORT, *arguments, "--json", **options)
     assert ran.code == code, ran.err
     return ran
 
@@ -120,3 +125,20 @@ def without_override() -> None:
         libc = ctypes.CDLL(None)
         for capability in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):
             libc.prctl(_PR_CAPBSET_DROP, capability)
+
+
+class Typed:
+    """The command line within this process, for the many ways to get it wrong."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+        monkeypatch.setattr(signal, "signal", lambda *_: None)
+
+    def __call__(self, *words: str | Path) -> Ran:
+        self._monkeypatch.setattr(sys, "argv", ["onnxbench", *map(str, words)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        out, err = self._capsys.readouterr()
+        assert isinstance(caught.value.code, int)
+        return Ran(caught.value.code, out, err)

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.cli.command import Ran, measure
+from tests.cli.command import Ran, Typed, measure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,7 +110,9 @@ def finished(relu: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) 
         "ONNXBENCH_LOCK": str(folder / "lock"),
         "ONNXBENCH_CACHE": str(cache),
     }
-    ran = measure(relu, "-b", "1,2", "--store", folder / "r.db", env=environment)
+    ran = measure(
+        relu, "-b", "1,2", "--processes", "2", "--store", folder / "r.db", env=environment
+    )
     return ran, folder / "r.db"
 
 
@@ -120,3 +122,8 @@ def run_once(finished: tuple[Ran, Path], place: Path) -> Ran:
     ran, store = finished
     shutil.copy(store, place / "results.db")
     return ran
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
+    return Typed(monkeypatch, capsys)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from pathlib import Path
 
 import pytest
 
-from onnxbench.cli.main import main
-from tests.cli.command import Ran, onnxbench
+from tests.cli.command import Typed, onnxbench
 
 WRONG = [
     ["--no-such-option"],
@@ -55,28 +52,6 @@ WRONG = [
     ["--suite", "no-such-suite"],
     ["-o", "out.pdf"],
 ]
-
-
-class Typed:
-    """The command line within this process, for the many ways to get it wrong."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self._monkeypatch = monkeypatch
-        self._capsys = capsys
-        monkeypatch.setattr(signal, "signal", lambda *_: None)
-
-    def __call__(self, *words: str | Path) -> Ran:
-        self._monkeypatch.setattr(sys, "argv", ["onnxbench", *map(str, words)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        out, err = self._capsys.readouterr()
-        assert isinstance(caught.value.code, int)
-        return Ran(caught.value.code, out, err)
-
-
-@pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
-    return Typed(monkeypatch, capsys)
 
 
 def test_a_usage_error_in_a_process_of_its_own(relu: Path) -> None:
