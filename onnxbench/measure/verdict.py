@@ -162,7 +162,7 @@ RULES: tuple[Rule, ...] = (
     Rule("few-processes", (0, 0, 0), "count",
          "good processes: {processes}, which is {value} too few", _enough_processes),
     Rule("small-sample", (0, TRUSTED_PROCESSES, TRUSTED_PROCESSES), "count",
-         "{processes} processes are few for a 95 % interval", _enough_processes),
+         "good processes: {processes}, few for a 95 % interval", _enough_processes),
     Rule("process-apart", (0.05, 0.10, math.inf), "change",
          "the farthest process lies {value} from the median of all", _outvote),
     Rule("interval-wide", (0.01, 0.03, 0.10), "share",
