@@ -321,7 +321,7 @@ class Sampling:
         """Exactly five short children and no width rule: 70 s for the nine classic networks."""
         return cls(
             warmup_s=0.3,
-            warmup_cap_s=3.0,
+            warmup_cap_s=2.0,
             min_time_s=0.5,
             min_samples=20,
             processes_min=5,

@@ -130,17 +130,23 @@ def legend(records: Sequence[Record], varying: Sequence[Axis] = ()) -> list[Find
 def notes(records: Sequence[Record], varying: Sequence[Axis] = ()) -> list[Finding]:
     """Return the notes of measured records, each once: what was guessed or odd has to be said.
 
-    A record without a number has its reason elsewhere.
+    Notes on outliers differ in their figures alone and share a line. A record without a number
+    has its reason elsewhere.
     """
-    grouped: dict[str, list[str]] = {}
+    grouped: dict[str, list[tuple[str, str]]] = {}
     ok = [record for record in records if is_ok(record)]
     for record in ok:
-        for note in record.get("notes") or ():
-            grouped.setdefault(safe_text(str(note)), []).append(name(record, varying))
+        for text in record.get("notes") or ():
+            note = safe_text(str(text))
+            key = _SPIKES if note.startswith(_SPIKES) else note
+            grouped.setdefault(key, []).append((name(record, varying), note))
     return [
-        Finding("note", note if len(rows) == len(ok) else f"{names(rows)}: {note}")
-        for note, rows in grouped.items()
+        Finding("note", key if len(rows) == len(ok) and key != _SPIKES else _alike(rows))
+        for key, rows in grouped.items()
     ]
+
+
+_SPIKES = "outliers: "
 
 
 def measured(records: Sequence[Record], *, interval: bool = True) -> str:
