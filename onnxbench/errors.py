@@ -12,8 +12,7 @@
     │   ├── NotInstalled        the runtime or one of its libraries is missing
     │   ├── Unsupported         the runtime cannot run this model, shape, type or option
     │   ├── InputRefused        the runtime did not take the inputs that were made for it
-    │   ├── OutOfMemory
-    │   └── Interrupted         the soft time limit stopped an inference
+    │   └── OutOfMemory
     ├── WorkerError             a child process did not keep its contract
     └── StoreError              the results file
 
@@ -82,7 +81,7 @@ class AdapterError(OnnxBenchError):
     """A runtime adapter could not do its work."""
 
     kind = "adapter"
-    status: Literal["error", "provider-missing", "unsupported", "oom", "timeout-soft"] = "error"
+    status: Literal["error", "provider-missing", "unsupported", "oom"] = "error"
 
 
 class NotInstalled(AdapterError):
@@ -111,13 +110,6 @@ class OutOfMemory(AdapterError):
 
     kind = "out-of-memory"
     status = "oom"
-
-
-class Interrupted(AdapterError):
-    """An inference was stopped by the soft time limit."""
-
-    kind = "soft-time-limit"
-    status = "timeout-soft"
 
 
 class WorkerError(OnnxBenchError):

@@ -69,7 +69,9 @@ def take_in(
         result,
         tuple(_tensor(document) for document in found.get("given", ())),
         tuple(
-            ExpectedOutput(document["name"], document["path"], document["member"])
+            ExpectedOutput(
+                document["name"], document["path"], document["member"], document["sha256"]
+            )
             for document in found.get("expected", ())
         ),
     )

@@ -52,11 +52,13 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A runtime that was asked for: the reference to its adapter, and what its probe found."""
+    """A runtime that was asked for: the reference to its adapter, what its probe found, and the
+    hash of the worker bundle that serves it."""
 
     name: str
     adapter: str
     capability: Capability
+    worker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,7 @@ class Refusal:
 class Plan:
     """What will be measured, what was refused, and what is left out.
 
-    ``op_times``: run one more child per cell that times operators. ``parity``: a wrong answer
-    fails its cell.
+    ``op_times``: run one more child per cell that times operators.
     """
 
     cells: tuple[PlannedCell, ...]
@@ -113,12 +114,12 @@ class Plan:
         return digest(
             [
                 sorted(
-                    [p.cell.cell_id, p.limits.build_s, p.limits.run_s, bool(p.workload.expected)]
+                    [p.cell.cell_id, p.limits.build_s, p.limits.run_s, p.workload.expected_key]
                     for p in self.cells
                 ),
                 dataclasses.asdict(self.sampling),
                 host_id,
-                sorted({f"{p.cell.runtime} {p.runtime_build}" for p in self.cells}),
+                sorted({f"{p.cell.runtime} {p.runtime_build} {p.worker}" for p in self.cells}),
                 __version__,
                 self.op_times,
             ]
@@ -230,6 +231,7 @@ def _cross(
                 _limits_for(artifact, limits),
                 source=candidate.spec.source,
                 runtime_build=f"{choice.capability.distribution} {choice.capability.version}",
+                worker=choice.worker,
             )
 
 

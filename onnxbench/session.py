@@ -26,7 +26,16 @@ if TYPE_CHECKING:
     from onnxbench.plan import Plan
     from onnxbench.protocols import Target
     from onnxbench.store import Store
-    from onnxbench.types import ChildResult, JsonObject, Limits, PlannedCell, Record, Sampling
+    from onnxbench.types import (
+        Artifact,
+        ChildResult,
+        JsonObject,
+        Limits,
+        PlannedCell,
+        Record,
+        Sampling,
+        Status,
+    )
     from onnxbench.worker.job import Mode
 
 Ending = Literal["finished", "budget", "timeout", "interrupted"]
@@ -67,6 +76,12 @@ class Bounds:
     started: float = field(default_factory=time.monotonic)
 
     @property
+    def is_over(self) -> bool:
+        """Whether nothing more may be started."""
+        elapsed_s = time.monotonic() - self.started
+        return any(b is not None and elapsed_s >= b for b in (self.budget_s, self.timeout_s))
+
+    @property
     def left_s(self) -> float | None:
         """Seconds until everything is killed; None if never."""
         if self.timeout_s is None:
@@ -97,22 +112,41 @@ class _Ended(Exception):
         self.ending = ending
 
 
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    """What is remembered of a stored child; its samples stay in the store."""
+
+    mode: Mode
+    block: int
+    status: Status
+    median_ns: float | None
+
+    @classmethod
+    def of(cls, child: Child) -> _Ran:
+        status, _ = outcome(child)
+        timed_well = child.mode == "timed" and status == "ok"
+        return cls(
+            child.mode, child.block, status, process_median_ns(child) if timed_well else None
+        )
+
+
 @dataclass(slots=True)
 class _Progress:
     """One cell on its way: its children so far, and why it needs no more of them."""
 
     planned: PlannedCell
-    children: list[Child] = field(default_factory=list)
+    ran: list[_Ran] = field(default_factory=list)
     stop: str | None = None
 
     def has(self, mode: Mode, block: int) -> bool:
         """Tell whether the child of this block is there already, ok or beyond a retry."""
-        ran = [c for c in self.children if c.mode == mode and c.block == block]
-        return any(outcome(c)[0] not in RETRIED for c in ran) or len(ran) > 1
+        tries = [ran for ran in self.ran if ran.mode == mode and ran.block == block]
+        return any(ran.status not in RETRIED for ran in tries) or len(tries) > 1
 
     @property
-    def good(self) -> list[Child]:
-        return [c for c in self.children if c.mode == "timed" and outcome(c)[0] == "ok"]
+    def medians_ns(self) -> list[float]:
+        """Medians of the timed children that count."""
+        return [ran.median_ns for ran in self.ran if ran.median_ns is not None]
 
 
 def execute(
@@ -150,7 +184,12 @@ def execute(
     except _Ended as ended:
         run.outcome.ending = ended.ending
     run.outcome.records = [
-        _complete(record, run_id, tool, reproduce(planned) if planned else "")
+        _complete(
+            record,
+            run_id,
+            {**tool, "worker": planned.worker} if planned else tool,
+            reproduce(planned) if planned else "",
+        )
         for planned, record in run.records()
     ]
     for record in run.outcome.records:
@@ -185,13 +224,14 @@ class _Run:
         by_id = {progress.planned.cell.cell_id: progress for progress in self._cells}
         for child in children:
             if child.cell_id in by_id:
-                by_id[child.cell_id].children.append(child)
+                by_id[child.cell_id].ran.append(_Ran.of(child))
                 self.outcome.resumed += 1
         for progress in self._cells:
             progress.stop = self._stop_reason(progress)
 
     def measure(self) -> None:
         """Run facts children, then blocks until every cell may stop, then operator times."""
+        self._check_bounds()
         for progress in self._cells:
             self._child(progress, "facts", 0)
         for block in range(1, self._plan.sampling.processes_max + 1):
@@ -202,7 +242,7 @@ class _Run:
                 self._child(progress, "timed", block)
         if self._plan.op_times:
             for progress in self._cells:
-                if progress.good:
+                if progress.medians_ns:
                     self._child(progress, "op-times", 0)
 
     def records(self) -> Iterator[tuple[PlannedCell | None, Record]]:
@@ -211,16 +251,16 @@ class _Run:
             child = Child(refusal.cell.cell_id, 0, "facts", refusal.result)
             yield None, summarize(refusal.cell, [child], self._plan.sampling, "refused")
         for progress in self._cells:
-            stop = progress.stop or self.outcome.ending
-            record = summarize(progress.planned.cell, progress.children, self._plan.sampling, stop)
+            planned, stop = progress.planned, progress.stop or self.outcome.ending
+            children = self._store.children(self.outcome.run_id, planned.cell.cell_id)
+            record = summarize(planned.cell, children, self._plan.sampling, stop)
+            record["artifact"] = _artifact_document(planned.artifact)
             record["inputs"]["tensors"] = [
                 {k: v for k, v in dataclasses.asdict(recipe).items() if k != "path"}
-                for recipe in progress.planned.workload.inputs
+                for recipe in planned.workload.inputs
             ]
-            record["notes"] = [
-                *progress.planned.artifact.notes, *progress.planned.workload.notes, *record["notes"]
-            ]  # fmt: skip
-            yield progress.planned, record
+            record["notes"] = [*planned.artifact.notes, *planned.workload.notes, *record["notes"]]
+            yield planned, record
 
     def _child(self, progress: _Progress, mode: Mode, block: int) -> None:
         """Run the child of one block, and once more if it crashed."""
@@ -235,32 +275,29 @@ class _Run:
                 raise _Ended("timeout")
             child = Child(progress.planned.cell.cell_id, block, mode, result)
             self._store.append_child(self.outcome.run_id, child)
-            progress.children.append(child)
+            ran = _Ran.of(child)
+            progress.ran.append(ran)
             progress.stop = self._stop_reason(progress)
             self._count(result)
-            timed_well = mode == "timed" and outcome(child)[0] == "ok"
-            median_ns = process_median_ns(child) if timed_well else None
-            self._observer.after(label, *self._standing(), median_ns)
+            self._observer.after(label, *self._standing(), ran.median_ns)
 
     def _stop_reason(self, progress: _Progress) -> str | None:
         """Return why a cell needs no more timed processes, None if it does."""
-        deciding = [child for child in progress.children if child.mode != "op-times"]
+        deciding = [ran for ran in progress.ran if ran.mode != "op-times"]
         if not deciding:
             return None
         last = deciding[-1]
-        status, _ = outcome(last)
-        if status != "ok":
-            ended = f"the {last.mode} process ended {status}"
+        if last.status != "ok":
+            ended = f"the {last.mode} process ended {last.status}"
             return ended if progress.has(last.mode, last.block) else None
-        if not progress.good:
+        if not progress.medians_ns:
             return None
-        medians = [process_median_ns(child) for child in progress.good]
-        stop = decide(medians, self._plan.sampling)
+        stop = decide(progress.medians_ns, self._plan.sampling)
         return stop.reason if stop.done else None
 
     def _standing(self) -> tuple[int, int, float]:
         """Return children done, children in all, and the seconds that the rest may take."""
-        done = sum(len(progress.children) for progress in self._cells)
+        done = sum(len(progress.ran) for progress in self._cells)
         left = self._processes_left()
         mean_s = (
             self.outcome.lives_ns / 1e9 / self.outcome.children
@@ -275,9 +312,9 @@ class _Run:
 
     def _needs(self, progress: _Progress) -> int:
         least = self._plan.sampling.processes_min
-        facts = not any(child.mode == "facts" for child in progress.children)
-        timed = max(1, least - len(progress.good)) if progress.stop is None else 0
-        wanted = self._plan.op_times and (progress.stop is None or bool(progress.good))
+        facts = not any(ran.mode == "facts" for ran in progress.ran)
+        timed = max(1, least - len(progress.medians_ns)) if progress.stop is None else 0
+        wanted = self._plan.op_times and (progress.stop is None or bool(progress.medians_ns))
         return facts + timed + (wanted and not progress.has("op-times", 0))
 
     def _count(self, result: ChildResult) -> None:
@@ -326,6 +363,21 @@ def job_for(planned: PlannedCell, sampling: Sampling, mode: Mode) -> Job:
         sampling=sampling,
         limits=planned.limits,
     )
+
+
+def _artifact_document(artifact: Artifact) -> JsonObject:
+    """Return what pre-flight found out about the file, without where it lies."""
+    return {
+        "ir_version": artifact.ir_version,
+        "opset": artifact.opset,
+        "producer": artifact.producer,
+        "node_count": artifact.node_count,
+        "operators": artifact.operators,
+        "initializer_bytes": artifact.initializer_bytes,
+        "files": len(artifact.files),
+        "inputs": [dataclasses.asdict(spec) for spec in artifact.inputs],
+        "outputs": [dataclasses.asdict(spec) for spec in artifact.outputs],
+    }
 
 
 def _complete(record: Record, run_id: str, tool: JsonObject, reproduce: str) -> Record:

@@ -165,7 +165,7 @@ class InputRecipe:
 
     ``kind``: ``uniform`` (floats and ints in [low, high)), ``constant`` (every element ``low``),
     ``range`` (0, 1, 2 … along the last axis), ``bernoulli`` (bools), ``digits`` (strings of one
-    decimal digit) or ``file`` (taken from ``path``, an .npz member or a .pb tensor).
+    decimal digit) or ``file`` (``member`` of the .npz file ``path``).
     ``sha256`` is that of the file's tensor bytes, None for the generated kinds.
     """
 
@@ -200,6 +200,7 @@ class ExpectedOutput:
     name: str
     path: str
     member: str | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +220,11 @@ class Workload:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every input."""
         return {recipe.name: recipe.shape for recipe in self.inputs}
+
+    @property
+    def expected_key(self) -> str:
+        """Digest of the reference outputs, "" without any."""
+        return digest([[e.name, e.sha256] for e in self.expected]) if self.expected else ""
 
     @property
     def key(self) -> str:
@@ -275,6 +281,7 @@ class Cell:
                 "bytes": self.bytes,
                 "opset": self.opset,
                 "weights": self.weights,
+                **({} if self.sha256 else {"reason": "pre-flight refused the file"}),
             },
             "runtime": self.runtime,
             "device": dataclasses.asdict(self.device),
@@ -353,7 +360,8 @@ class PlannedCell:
     """A cell with what a worker needs to run it.
 
     ``adapter`` is ``package.module:attribute``; ``source`` where the model came from;
-    ``runtime_build`` the distribution and version that the adapter's probe found.
+    ``runtime_build`` the distribution and version that the adapter's probe found; ``worker`` the
+    hash of the bundle that measures.
     """
 
     cell: Cell
@@ -363,6 +371,7 @@ class PlannedCell:
     limits: Limits
     source: str = ""
     runtime_build: str = ""
+    worker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,7 +415,6 @@ class Capability:
     distribution: str | None = None
     reason: str = ""
     hint: str = ""
-    device_kind: str = "cpu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -493,6 +501,7 @@ class ParityDoc(TypedDict, total=False):
     max_abs: float | None
     max_rel: float | None
     top1_agree: float | None
+    top1_reason: str
     passed: bool | None
     reason: str
     nonfinite: int
@@ -624,6 +633,8 @@ class Record(TypedDict, total=False):
     precision_effective: str | None
     effective: JsonObject
     inputs: JsonObject
+    artifact: JsonObject
+    load: list[JsonObject]
     parity: ParityDoc
     energy: JsonObject
     static: JsonObject

@@ -112,6 +112,8 @@ class _Binder:
         if given is not None:
             return self._from_file(spec, given)
         shape = self._shape(spec)
+        if self._ask.given:
+            self.notes.append(f"{safe_text(spec.name)}: not in --inputs, so it is made up")
         made = self._choose(spec, shape)
         return replace(made, seed=self._ask.seed)
 
@@ -225,7 +227,8 @@ def _by_name(
         return constant(1, "true") if recipe.dtype == "bool" and rank == 0 else None
     if "token_type" in name or "segment" in name:
         return constant(0, "segment ids of 0")
-    if "position" in name:
+    longest_range = recipe.shape[-1] if recipe.shape else 1
+    if "position" in name and longest_range <= (spec.index_limit or longest_range):
         return replace(recipe, kind="range"), "positions 0, 1, 2 …"
     if rank <= 1 and ("len" in name or "size" in name):
         longest = max((n for s, n in bound.items() if re.search("seq|len", s.lower())), default=1)

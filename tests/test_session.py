@@ -372,7 +372,7 @@ def test_records_keep_what_was_guessed_and_made(store: Store) -> None:
     outcome = run(make(), FakeTarget(), store)
     (record,) = outcome.records
     assert record["inputs"]["tensors"][0]["name"] == "x"
-    assert record["tool"] == {"version": "0"}
+    assert record["tool"] == {"version": "0", "worker": ""}
     assert record["run_id"] == outcome.run_id
     assert store.record(record["record_id"])["latency"] == record["latency"]
 

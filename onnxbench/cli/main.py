@@ -38,12 +38,13 @@ def _print_version(wanted: bool) -> None:
         return
     from onnxbench import registry
     from onnxbench.cli.lists import probe
+    from onnxbench.text import safe_text
 
     print(f"onnxbench {__version__}")
     for registered in registry.runtimes():
         found = probe(registered)
-        print(f"{registered.name}: {found.distribution} {found.version}"
-              if found.available else f"{registered.name}: {found.reason}")  # fmt: skip
+        said = f"{found.distribution} {found.version}" if found.available else found.reason
+        print(safe_text(f"{registered.name}: {said}"))
     raise typer.Exit
 
 

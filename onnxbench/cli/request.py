@@ -9,7 +9,9 @@ from onnxbench import artifacts, registry
 from onnxbench.cli import values
 from onnxbench.errors import UsageError
 from onnxbench.plan import Choice, Sweep
+from onnxbench.probes import memory
 from onnxbench.session import Bounds
+from onnxbench.targets import bundle
 from onnxbench.text import safe_text
 from onnxbench.types import Boundary, Limits, ModelSpec, Sampling
 from onnxbench.workload import Ask
@@ -75,16 +77,30 @@ def _told_apart(found: Sequence[ModelSpec]) -> tuple[ModelSpec, ...]:
 
 
 def choices(names: Sequence[str]) -> tuple[Choice, ...]:
-    """Return the runtimes that were named; ``all`` means those that are usable here."""
+    """Return the runtimes that were named; ``all`` are all: the plan skips what is not usable."""
     from onnxbench.cli.lists import probe
 
     if not names:
         raise UsageError("--runtime names no runtime", "onnxbench list runtimes")
-    if "all" not in names:
-        found = [registry.find_runtime(name) for name in names]
-        return tuple(Choice(r.name, r.value, probe(r)) for r in found)
-    every = [Choice(r.name, r.value, probe(r)) for r in registry.runtimes() if not r.problem]
-    return tuple(choice for choice in every if choice.capability.available)
+    found = {name: registry.find_runtime(name) for name in names if name != "all"}
+    if "all" in names:
+        found |= {r.name: r for r in registry.runtimes() if not r.problem}
+    return tuple(Choice(r.name, r.value, probe(r), _worker(r.value)) for r in found.values())
+
+
+def _worker(adapter: str) -> str:
+    """Return the hash of the bundle that serves ``adapter``: it names the code that measures."""
+    return bundle.fingerprint(bundle.contents(adapter.partition(":")[0]))[:20]
+
+
+def labels(text: str | None) -> tuple[str | None, ...]:
+    """Return the labels of a comma list; one cell without a label where there is none."""
+    if text is None:
+        return (None,)
+    found = values.names(text)
+    if not found:
+        raise UsageError("--label names no label", "--label before,after")
+    return found
 
 
 def boundaries(text: str) -> tuple[Boundary, ...]:
@@ -123,6 +139,9 @@ def sampling(
             target_half_width=values.share(max_noise, "--max-noise"),
             processes_max=max(rules.processes_max, Sampling().processes_max),
         )
+    if processes is not None and max_noise is not None:
+        message = "--processes fixes what --max-noise would decide"
+        raise UsageError(message, "give one of the two")
     if processes is not None:
         rules = replace(
             rules, processes_min=processes, processes_max=processes, target_half_width=None
@@ -153,17 +172,27 @@ def words(options: Mapping[str, str | Path | int | None]) -> tuple[str, ...]:
     )
 
 
-def limits(cell_timeout: str | None, max_memory: str | None, available_bytes: int | None) -> Limits:
-    """Return what one child may use."""
+def limits(cell_timeout: str | None, max_memory: str | None, asked_s: float = 0.0) -> Limits:
+    """Return what one child may use, as far as it was said.
+
+    ``asked_s``: the warm-up and sampling that were asked for, which must fit.
+    """
     rules = Limits()
     if cell_timeout is not None:
         limit_s = values.seconds(cell_timeout, "--cell-timeout")
         rules = replace(rules, build_s=limit_s, run_s=limit_s)
+    rules = replace(rules, steady_s=rules.steady_s + asked_s)
     if max_memory is not None:
-        return replace(rules, memory_bytes=values.size_bytes(max_memory, "--max-memory"))
-    if available_bytes is not None:
-        return replace(rules, memory_bytes=int(available_bytes * MEMORY_SHARE))
+        rules = replace(rules, memory_bytes=values.size_bytes(max_memory, "--max-memory"))
     return rules
+
+
+def with_memory(limits: Limits) -> Limits:
+    """Return ``limits`` with a share of the memory that is free now, unless one was named."""
+    available_bytes = memory.available_bytes()
+    if limits.memory_bytes is not None or available_bytes is None:
+        return limits
+    return replace(limits, memory_bytes=int(available_bytes * MEMORY_SHARE))
 
 
 def store_path(store: Path | None) -> Path:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from onnxbench.text import safe_text
+
 if TYPE_CHECKING:
     from onnxbench.types import JsonObject, Record
 
@@ -51,14 +53,14 @@ def report(
         skipped = [skip for run_id in ids for skip in opened.skips(run_id)]
         damaged = len(opened.bad)
     if damaged:
-        print(f"{damaged} damaged rows were left out: {path}", file=sys.stderr)
+        print(f"{damaged} damaged rows were left out: {safe_text(str(path))}", file=sys.stderr)
     for run in chosen:
         if run.state != "finished":
-            print(f"run {run.run_id} is {run.state}: the same command continues it",
+            print(f"run {safe_text(run.run_id)} is {run.state}: the same command continues it",
                   file=sys.stderr)  # fmt: skip
     if output is not None:
-        write(records, output)
-        print(f"{len(records)} records written to {output}", file=sys.stderr)
+        write(records, output, skipped)
+        print(f"{len(records)} records written to {safe_text(str(output))}", file=sys.stderr)
     if json:
         print(dumps(run_document(",".join(ids), str(path), records, skipped)))
     elif output is None:
@@ -74,7 +76,6 @@ def show(
     from onnxbench.cli.request import store_path
     from onnxbench.report.detail import record_detail
     from onnxbench.report.document import dumps
-    from onnxbench.report.op_times import op_times_table
     from onnxbench.report.terminal import console
     from onnxbench.store import Store
 
@@ -85,8 +86,6 @@ def show(
         return
     out = console(sys.stdout)
     out.print(record_detail(found, width=out.width))
-    if found.get("op_times"):
-        out.print(op_times_table(found["op_times"], width=out.width))
 
 
 def merge(
@@ -109,9 +108,9 @@ def merge(
         print(dumps({"merged": dataclasses.asdict(merged)}))
         return
     print(f"{merged.runs} runs, {merged.records} records and {merged.children} processes added "
-          f"to {path}; {merged.already_there} rows were there already")  # fmt: skip
+          f"to {safe_text(str(path))}; {merged.already_there} rows were there already")  # fmt: skip
     for bad in merged.bad:
-        print(f"left out: {bad}", file=sys.stderr)
+        print(f"left out: {safe_text(str(bad), 500)}", file=sys.stderr)
 
 
 def _print_records(records: "list[Record]", skipped: "list[JsonObject]", *, several: bool) -> None:

@@ -216,37 +216,38 @@ def run(
     from onnxbench.cli import request as asked
     from onnxbench.cli import running
     from onnxbench.plan import Sweep
-    from onnxbench.probes import cpu, memory
+    from onnxbench.probes import cpu
     from onnxbench.session import Bounds
     from onnxbench.workload import Ask
 
+    sampling = asked.sampling(
+        quick=quick,
+        processes=processes,
+        min_time=min_time,
+        iterations=iterations,
+        warmup=warmup,
+        max_noise=max_noise,
+    )
     request = asked.Request(
         specs=asked.specs(models or [], suite, catalog),
         choices=asked.choices(values.names(runtime)),
         sweep=Sweep(
-            batches=values.whole_numbers(batch, "--batch") if batch else (None,),
+            batches=values.whole_numbers(batch, "--batch") if batch is not None else (None,),
             threads=values.whole_numbers(threads, "--threads")
-            if threads
+            if threads is not None
             else (cpu.default_threads()[0],),
             boundaries=asked.boundaries(boundary),
             precision=precision,
-            labels=values.names(label) if label else (None,),
+            labels=asked.labels(label),
             options=values.assignments(option or [], "--set"),
         ),
         ask=Ask(dims=values.dims(dim or []), shapes=values.shapes(shape or []), seed=seed),
         inputs=asked.existing(inputs),
-        sampling=asked.sampling(
-            quick=quick,
-            processes=processes,
-            min_time=min_time,
-            iterations=iterations,
-            warmup=warmup,
-            max_noise=max_noise,
-        ),
-        limits=asked.limits(cell_timeout, max_memory, memory.available_bytes()),
+        sampling=sampling,
+        limits=asked.limits(cell_timeout, max_memory, sampling.warmup_s + sampling.min_time_s),
         bounds=Bounds(
-            values.seconds(budget, "--budget") if budget else None,
-            values.seconds(timeout, "--timeout") if timeout else None,
+            values.seconds(budget, "--budget") if budget is not None else None,
+            values.seconds(timeout, "--timeout") if timeout is not None else None,
         ),
         op_times=op_times,
         parity=not no_parity,

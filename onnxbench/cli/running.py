@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import TextIO
 
 from onnxbench import __version__
-from onnxbench.cli.request import Request
+from onnxbench.cli.request import Request, with_memory
 from onnxbench.intake import preflight_lives_ns, take_in
 from onnxbench.plan import Candidate, Plan, make_plan
 from onnxbench.probes import host
 from onnxbench.report.progress import Progress
 from onnxbench.session import Bounds, Ending, Outcome, execute
 from onnxbench.store import Store
-from onnxbench.targets import bundle
 from onnxbench.targets.local import LocalTarget
 from onnxbench.targets.lock import Holder, measuring_lock
 from onnxbench.text import safe_text
@@ -46,6 +45,7 @@ def carry_out(
         tempfile.TemporaryDirectory(prefix="onnxbench-run-") as keep,
     ):
         if dry_run:
+            request = replace(request, limits=with_memory(request.limits))
             _print_plan(
                 _plan(request, _take_in(request, Path(keep), progress, request.bounds)), json=json
             )
@@ -53,6 +53,7 @@ def carry_out(
         with Store.open(store_path) as store, only_one(request.command, progress):
             # Waiting for the lock does not count.
             bounds = replace(request.bounds, started=time.monotonic())
+            request = replace(request, limits=with_memory(request.limits))
             candidates = _take_in(request, Path(keep), progress, bounds)
             plan = _plan(request, candidates)
             if request.nothing_named and not quiet:
@@ -74,20 +75,19 @@ def carry_out(
             )
             wall_s = time.monotonic() - bounds.started
         progress.close()
-        for line in _closing_notes(outcome, preflight_lives_ns(candidates), wall_s):
+        for line in _closing_notes(outcome, candidates, wall_s):
             progress.note(line) if not quiet else None
+    _print_result(outcome, plan, request.command, store_path, json=json)
     if output is not None:
         from onnxbench.report.export import write
 
-        write(outcome.records, output)
-    _print_result(outcome, plan, request.command, store_path, json=json)
+        write(outcome.records, output, [skip.document() for skip in plan.skips])
     return exit_code(outcome.ending, [record["status"] for record in outcome.records])
 
 
 def tool_document() -> JsonObject:
-    """Return what identifies the code that measured: version, and hash of the worker bundle."""
-    worker = bundle.fingerprint(bundle.contents("onnxbench"))[:20]
-    return {"name": "onnxbench", "version": __version__, "worker": worker}
+    """Return what measured; the hash of the worker is added to it for each cell."""
+    return {"name": "onnxbench", "version": __version__}
 
 
 def reproduce(planned: PlannedCell, common: Sequence[str]) -> str:
@@ -117,25 +117,28 @@ def exit_code(ending: Ending, statuses: list[str]) -> int:
         return TIMED_OUT
     if "ok" not in statuses:
         return NONE_MEASURED
-    failed = [status for status in statuses if status not in ("ok", "skipped")]
-    return SOME_FAILED if failed and ending != "budget" else 0
+    excused = ("ok", "skipped", "interrupted") if ending == "budget" else ("ok", "skipped")
+    return SOME_FAILED if any(status not in excused for status in statuses) else 0
 
 
 def _take_in(request: Request, keep: Path, progress: Progress, bounds: Bounds) -> list[Candidate]:
     candidates = []
     for done, spec in enumerate(request.specs):
+        if bounds.is_over:
+            break
         progress.before(f"{spec.id} pre-flight", done, len(request.specs), None)
         folder = keep / str(done)
         folder.mkdir()
-        candidates.append(
-            take_in(
-                spec,
-                inputs=request.inputs,
-                keep=folder,
-                memory_bytes=request.limits.memory_bytes,
-                life_s=bounds.left_s,
-            )
+        candidate = take_in(
+            spec,
+            inputs=request.inputs,
+            keep=folder,
+            memory_bytes=request.limits.memory_bytes,
+            life_s=bounds.left_s,
         )
+        if bounds.left_s == 0 and candidate.preflight.status == "timeout-hard":
+            break  # killed because the run's time was up, which says nothing about the model
+        candidates.append(candidate)
     progress.close()
     return candidates
 
@@ -166,18 +169,21 @@ def only_one(command: str, progress: Progress) -> Iterator[None]:
         yield
 
 
-def _closing_notes(outcome: Outcome, preflight_ns: int, wall_s: float) -> Iterator[str]:
+def _closing_notes(
+    outcome: Outcome, candidates: Sequence[Candidate], wall_s: float
+) -> Iterator[str]:
     if outcome.ending != "finished":
         yield {
             "budget": "the budget is used up: what was not started is missing",
             "timeout": "the time limit was reached: the run was stopped",
             "interrupted": "the same command continues this run",
         }[outcome.ending]
-    lives_s = (outcome.lives_ns + preflight_ns) / 1e9
+    lives_s = (outcome.lives_ns + preflight_lives_ns(candidates)) / 1e9
     if lives_s > 0:
         share = outcome.sampling_ns / 1e9 / lives_s
         yield (
-            f"{outcome.children} processes lived {lives_s:.1f} s, {share:.0%} of it sampling; "
+            f"{outcome.children + len(candidates)} processes lived {lives_s:.1f} s, "
+            f"{share:.0%} of it sampling; "
             f"wall time {wall_s:.1f} s is {wall_s / lives_s:.2f} times that"
         )
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from typing import TYPE_CHECKING, Any
 
 from onnxbench.errors import RefusedInput
 from onnxbench.types import GivenTensor
+from onnxbench.worker.inputs import UNREADABLE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +57,7 @@ def _read_npz(path: Path) -> list[GivenTensor]:
             if not archive.files:
                 raise _refused(path, "holds no arrays")
             return [_given(name, archive[name], path, name) for name in archive.files]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+    except (*UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
         raise _refused(path, f"cannot be read as .npz: {error}") from error
 
 
@@ -93,7 +95,7 @@ def _convert(path: Path, role: str, names: list[str], folder: Path) -> list[Give
         try:
             tensor.ParseFromString(file.read_bytes())
             array = onnx.numpy_helper.to_array(tensor)
-        except (DecodeError, ValueError, TypeError, OSError) as error:
+        except (DecodeError, *UNREADABLE) as error:
             raise _refused(file, f"is not a tensor: {error}") from error
         onnx_type = onnx.TensorProto.DataType.Name(tensor.data_type).lower()
         if array.dtype.kind == "V":  # a type that numpy lacks, as raw bits

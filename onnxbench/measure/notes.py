@@ -31,6 +31,7 @@ def notes(children: Children, distributions: Sequence[Distribution]) -> list[str
         *children.notes(),
         *_outputs(facts, timed),
         *_threads(timed),
+        *_cut_short(timed),
         *_spikes(distributions),
         *_unobserved(timed),
         *_unreported(facts, timed),
@@ -54,6 +55,16 @@ def _outputs(facts: Sequence[Measurement], timed: Sequence[Measurement]) -> list
     if nonfinite:
         found.append(f"nonfinite-output: {nonfinite} output elements are NaN or infinite")
     return found
+
+
+def _cut_short(timed: Sequence[Measurement]) -> list[str]:
+    """Say where sampling ended before it had what was asked for."""
+    why = {"limit": "its time limit", "room": "the room for samples"}
+    return [
+        f"sampling ended at {why[stop]}, with {measurement['samples']} samples"
+        for measurement in timed
+        if (stop := measurement.get("stop", "")) in why
+    ]
 
 
 def _threads(timed: Sequence[Measurement]) -> list[str]:

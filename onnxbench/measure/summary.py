@@ -73,6 +73,11 @@ def summarize(cell: Cell, children: Sequence[Child], sampling: Sampling, stop: s
         "throughput_per_s": throughput,
         "phases_ns": _phases(good),
         "memory": _memory(good),
+        "load": [
+            {"block": child.block, **found.get("load", {})}
+            for child in good
+            for found in measurements([child])
+        ],
         "placement": facts.get("placement", []),
         "precision_effective": facts.get("precision_effective"),
         "effective": _effective(good, sorted_children.facts),

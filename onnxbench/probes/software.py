@@ -10,10 +10,11 @@ import sys
 from onnxbench.probes.kernel import LIVE, Kernel
 
 RECORDED_VARIABLES = re.compile(
-    r"(OMP|KMP|GOMP|MKL|OPENBLAS|ORT|MALLOC)_\w+"
-    r"|GLIBC_TUNABLES|LD_PRELOAD|LD_LIBRARY_PATH|NVIDIA_TF32_OVERRIDE|CUDA_VISIBLE_DEVICES"
+    r"(CUDA|NVIDIA|OMP|GOMP|KMP|MKL|OPENBLAS|ORT|MALLOC)_\w+"
+    r"|GLIBC_TUNABLES|LD_PRELOAD|LD_LIBRARY_PATH|DYLD_LIBRARY_PATH"
 )
-"""The only environment variables that ever enter a record."""
+"""Variables that runtimes, the loader and the allocator read. They are passed to a measuring child,
+and they alone ever enter a record."""
 
 
 def recorded_variables() -> dict[str, str]:

@@ -21,7 +21,7 @@ from onnxbench.report.markdown import to_markdown
 from onnxbench.text import safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from onnxbench.types import Record
 
@@ -82,13 +82,18 @@ def check_writable(path: Path) -> None:
         ) from error
 
 
-def write(records: Sequence[Record], path: Path) -> None:
+def write(
+    records: Sequence[Record], path: Path, skipped: Sequence[Mapping[str, object]] = ()
+) -> None:
     """Write ``records`` to ``path`` in the format of its suffix; replaces the file.
+
+    ``skipped`` (documents of `types.Skip`) appear in Markdown, which is for people to read.
 
     Raises UsageError as `check_writable` does, StoreError when the disk fails meanwhile.
     """
     check_writable(path)
-    text = _writer(path)(records)
+    writer = _writer(path)
+    text = to_markdown(records, skipped) if writer is to_markdown else writer(records)
     target = Path(os.path.realpath(path))
     try:
         with _temporary(target) as (temporary, descriptor):

@@ -13,6 +13,7 @@ from rich.text import Text
 from onnxbench.report import format as fmt
 from onnxbench.report.columns import GAP
 from onnxbench.report.command import pasteable
+from onnxbench.text import safe_text
 from onnxbench.types import Status
 
 if TYPE_CHECKING:
@@ -87,7 +88,10 @@ def definitions(
             fmt.fit(finding.label, label_width) if finding.label and finding.label != last else ""
         )
         style = STYLES.get(finding.label, "bold" if not indent else QUIET)
-        table.add_row(Text(" " * indent + label, style=style), Text(finding.text))
+        # Whoever made the finding has cut it to size; what is foreign in it is cleaned here.
+        table.add_row(
+            Text(" " * indent + safe_text(label), style=style), Text(safe_text(finding.text, None))
+        )
         last = finding.label
     return table
 

@@ -49,7 +49,7 @@ _TITLE = 22
 
 _GLOSSARY = "to the first column: below 1 is faster; ≈ where the 95 % intervals overlap"
 _DOUBT = "noisy or unreliable, onnxbench show RECORD says why"
-_UNPAIRED = "across runs, so unpaired: onnxbench compare A B tells whether a difference is one"
+_UNPAIRED = "across runs, so unpaired: to compare two cells, measure both in one run"
 
 
 def model_by_runtime(records: Sequence[Record], *, width: int) -> RenderableType:

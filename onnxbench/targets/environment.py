@@ -7,23 +7,13 @@ import random
 import site
 from typing import TYPE_CHECKING
 
+from onnxbench.probes.software import RECORDED_VARIABLES
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-PASSED = {
-    "PATH",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "TZ",
-    "LD_LIBRARY_PATH",
-    "LD_PRELOAD",
-    "DYLD_LIBRARY_PATH",
-    "SYSTEMROOT",
-    "VIRTUAL_ENV",
-}
-PASSED_PREFIXES = ("CUDA_", "NVIDIA_", "OMP_", "KMP_", "MKL_", "OPENBLAS_", "ORT_", "MALLOC_")
-"""Variables that runtimes read; the worker records them with its result."""
+PASSED = {"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SYSTEMROOT", "VIRTUAL_ENV"}
+"""Passed besides those that the worker records with its result."""
 
 PADDING_BYTES = 4096
 
@@ -38,7 +28,7 @@ def child_environment(home: Path, padding_seed: str) -> dict[str, str]:
     passed = {
         name: value
         for name, value in os.environ.items()
-        if name in PASSED or name.startswith(PASSED_PREFIXES)
+        if name in PASSED or RECORDED_VARIABLES.fullmatch(name)
     }
     private = str(home)
     return {

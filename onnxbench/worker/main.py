@@ -80,7 +80,8 @@ def _run(job: Job, channel: Channel, watchdog: Watchdog, measurement: Measuremen
             engine.sync()
     threads = baseline.threads_since()
     run_mode = modes.MODES[job.mode]
-    samples = run_mode(job, channel, engine, measurement, room)
+    count = run_mode(job, channel, engine, measurement, room)
+    # Before anything of ours is made of the samples.
     measurement["memory"] = baseline.memory()
     measurement["facts"] = {
         **engine.facts(),
@@ -93,7 +94,7 @@ def _run(job: Job, channel: Channel, watchdog: Watchdog, measurement: Measuremen
     watchdog.interrupt = None
     with channel.timed_phase("close", limits.run_s):
         engine.close()
-    return samples
+    return memoryview(room)[:count].tobytes()
 
 
 def load_adapter(reference: str) -> RuntimeAdapter:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from onnxbench.worker.job import Job
 
     Room = array[int]
-    ModeRunner = Callable[[Job, Channel, Engine, Measurement, Room], bytes]
+    ModeRunner = Callable[[Job, Channel, Engine, Measurement, Room], int]
 
 PROFILED_RUNS = 10
 """Runs of an ``op-times`` child: enough for shares, few enough for the profile's memory."""
@@ -88,9 +88,9 @@ class Baseline:
 
 def run_facts(
     job: Job, channel: Channel, engine: Engine, measurement: Measurement, _room: Room
-) -> bytes:
+) -> int:
     """Check outputs and describe the machine; nothing here is timed for a result."""
-    with channel.timed_phase("outputs", job.limits.run_s * 2):
+    with channel.timed_phase("outputs", job.limits.run_s * 3):
         first = {name: value.copy() for name, value in engine.outputs().items()}
         engine.run()
         if engine.sync is not None:
@@ -105,29 +105,25 @@ def run_facts(
         parity = outputs.compare_expected(first, job.expected, parity)
     measurement["parity"] = parity
     measurement["environment"] = host.environment()
-    return b""
+    return 0
 
 
 def run_timed(
     job: Job, channel: Channel, engine: Engine, measurement: Measurement, room: Room
-) -> bytes:
-    """Warm up, sample, and read the machine's load around the samples; return them as bytes."""
-    measurement["outputs_sha256"] = outputs.outputs_sha256(engine.outputs())
+) -> int:
+    """Warm up, sample, and read the machine's load around the samples; return their number."""
+    with channel.timed_phase("outputs", job.limits.run_s):
+        measurement["outputs_sha256"] = outputs.outputs_sha256(engine.outputs())
     call = loop.one_call(engine.run, engine.sync)
-    first_run_s = channel.phases_ns["first_run"] / SECOND_NS
-    # Three times what the first run promises, for a slow model needs more than its least time.
-    allowance_s = 3 * first_run_s * (job.sampling.min_samples + 2 * loop.WINDOW)
-    limit_s = min(
-        job.limits.steady_s, job.sampling.warmup_cap_s + job.sampling.min_time_s + allowance_s + 30
-    )
+    warmup_s, sampling_s = _allowances(job, channel.phases_ns["first_run"] / SECOND_NS)
     gc.collect()
     gc.freeze()
     gc.disable()
-    with channel.timed_phase("warmup", limit_s + job.limits.run_s):
+    with channel.timed_phase("warmup", warmup_s + job.limits.run_s):
         warm = loop.warm_up(call, job.sampling)
-    with channel.timed_phase("steady", limit_s + job.limits.run_s):
+    with channel.timed_phase("steady", sampling_s + job.limits.run_s):
         before = load.snapshot()
-        sampled = loop.sample(call, job.sampling, room, int(limit_s * SECOND_NS))
+        sampled = loop.sample(call, job.sampling, room, int(sampling_s * SECOND_NS))
         after = load.snapshot()
     gc.enable()
     measurement["load"] = load.between(before, after)
@@ -136,20 +132,35 @@ def run_timed(
     }  # fmt: skip
     measurement["samples"] = sampled.count
     measurement["stop"] = sampled.stop
-    measurement["outputs_sha256_after"] = outputs.outputs_sha256(engine.outputs())
-    return room[: sampled.count].tobytes()
+    with channel.timed_phase("outputs_after", job.limits.run_s):
+        measurement["outputs_sha256_after"] = outputs.outputs_sha256(engine.outputs())
+    return sampled.count
+
+
+def _allowances(job: Job, first_run_s: float) -> tuple[float, float]:
+    """Return the seconds that warm-up and sampling may take.
+
+    A slow model needs more than the least times: three times what its first run promises.
+    Sampling that reaches its allowance ends with the samples it has.
+    """
+    rules = job.sampling
+    warmup_s = max(rules.warmup_cap_s, rules.warmup_s, 3 * first_run_s * rules.warmup_runs)
+    wanted = rules.iterations or rules.min_samples
+    least_s = 0.0 if rules.iterations else rules.min_time_s
+    sampling_s = least_s + 3 * first_run_s * wanted + 30
+    return warmup_s, min(job.limits.steady_s, sampling_s)
 
 
 def run_op_times(
     job: Job, channel: Channel, engine: Engine, _measurement: Measurement, _room: Room
-) -> bytes:
+) -> int:
     """Run the profiled engine a few times; its times serve shares of operators only."""
     with channel.timed_phase("profiled_runs", job.limits.run_s * PROFILED_RUNS):
         for _ in range(PROFILED_RUNS):
             engine.run()
             if engine.sync is not None:
                 engine.sync()
-    return b""
+    return 0
 
 
 def placement(job: Job, engine: Engine, measurement: Measurement) -> None:

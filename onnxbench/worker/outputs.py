@@ -54,6 +54,9 @@ def self_parity(outputs: Mapping[str, Array], *, deterministic: bool) -> ParityD
     }
 
 
+_ELEMENTWISE = "outputs were compared element by element"
+
+
 def compare_expected(
     outputs: Mapping[str, Array], expected: Sequence[ExpectedOutput], parity: ParityDoc
 ) -> ParityDoc:
@@ -71,7 +74,8 @@ def compare_expected(
             found = "missing" if got is None else f"of shape {list(got.shape)}"
             reason = f"output {wanted.name!r} is {found}, expected {list(reference.shape)}"
             return {**parity, "reference": "test-data", "passed": False, "reason": reason,
-                    "max_abs": None, "max_rel": None, "top1_agree": None}  # fmt: skip
+                    "max_abs": None, "max_rel": None, "top1_agree": None,
+                    "top1_reason": reason}  # fmt: skip
         if reference.dtype.kind not in "fiub" or got.dtype.kind not in "fiub":
             wrong = got.astype(str) != reference.astype(str)
         else:
@@ -89,7 +93,8 @@ def compare_expected(
             passed = False
             reason = f"output {wanted.name!r}: {int(wrong.sum())} of {wrong.size} elements differ"
     return {**parity, "reference": "test-data", "max_abs": max_abs, "max_rel": max_rel,
-            "top1_agree": None, "passed": passed, "reason": reason}  # fmt: skip
+            "top1_agree": None, "top1_reason": _ELEMENTWISE,
+            "passed": passed, "reason": reason}  # fmt: skip
 
 
 def _largest(errors: Array) -> float:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from onnxbench.probes.software import RECORDED_VARIABLES
 from onnxbench.targets import local
-from onnxbench.targets.environment import PADDING_BYTES, PASSED, PASSED_PREFIXES, child_environment
+from onnxbench.targets.environment import PADDING_BYTES, PASSED, child_environment
 from onnxbench.types import InputRecipe, Limits
 from tests.targets.child import job, run
 
@@ -71,7 +72,7 @@ def test_the_environment_is_an_allow_list_and_the_home_is_private(
     ours = {"HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "PYTHONUSERBASE"}
     ours |= {"PYTHONIOENCODING", "HF_HUB_OFFLINE", "ONNXBENCH_PADDING", "ONNXBENCH_CHILD"}
     others = set(environment) - ours - PASSED
-    assert all(name.startswith(PASSED_PREFIXES) for name in others), others
+    assert all(map(RECORDED_VARIABLES.fullmatch, others)), others
 
 
 def test_a_child_turns_telemetry_off_by_itself_too(
@@ -128,7 +129,8 @@ def test_phases_are_told_apart_and_the_facts_are_kept(target: Target) -> None:
     assert result.measurement is not None
     phases = result.measurement["phases_ns"]
     assert list(phases) == [
-        "import", "inputs", "load", "bind", "first_run", "warmup", "steady", "close"
+        "import", "inputs", "load", "bind", "first_run",
+        "outputs", "warmup", "steady", "outputs_after", "close",
     ]  # fmt: skip
     assert all(ns >= 0 for ns in phases.values())
     assert sum(phases.values()) < result.wall_ns

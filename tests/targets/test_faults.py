@@ -179,7 +179,6 @@ def test_a_hang_after_the_result_is_ended(target: Target, monkeypatch: pytest.Mo
         ("Unsupported", "unsupported", "unsupported"),
         ("InputRefused", "unsupported", "input-refused"),
         ("OutOfMemory", "oom", "out-of-memory"),
-        ("Interrupted", "timeout-soft", "soft-time-limit"),
         ("AdapterError", "error", "adapter"),
     ],
 )
