@@ -108,7 +108,7 @@ def probe(registered: "Registered") -> "Capability":
 
     try:
         adapter: Any = registry.load(registered)
-        found: Capability = (adapter() if isinstance(adapter, type) else adapter).probe()
+        found: Capability = adapter.probe()
     except OnnxBenchError as error:
         return Capability(registered.name, available=False, reason=error.message, hint=error.hint)
     except Exception as error:  # noqa: BLE001 - a plug-in may be anybody's

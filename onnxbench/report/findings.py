@@ -23,6 +23,9 @@ DOUBTFUL = ("noisy", "unreliable")
 _NAMES = 4
 """Rows that are named in one line; the others are counted."""
 
+_SPIKES = "outliers: "
+"""How the notes on outliers begin (`onnxbench.measure.notes`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -144,9 +147,6 @@ def notes(records: Sequence[Record], varying: Sequence[Axis] = ()) -> list[Findi
         Finding("note", key if len(rows) == len(ok) and key != _SPIKES else _alike(rows))
         for key, rows in grouped.items()
     ]
-
-
-_SPIKES = "outliers: "
 
 
 def measured(records: Sequence[Record], *, interval: bool = True) -> str:
