@@ -10,7 +10,7 @@ caches) add to a recorded sample shows in the ratio. Means, not medians, because
 whole has no median. Both sides run with the garbage collector off, as samples are taken, and with
 one thread, which leaves other processes a core. Blocks are short, because the speed of a shared
 machine changes from one 0.1 s to the next; they go on until the interval is within ± 0.4 %,
-whatever the ratio, or for a minute.
+whatever the ratio, or for 100 s.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Effort:
 
     block_s: float = 0.02
     least_pairs: int = 30
-    most_s: float = 60.0
+    most_s: float = 100.0
     width: float = 0.004
 
 
