@@ -1,4 +1,4 @@
-"""Two loops over one session in one process, in alternating blocks of as many calls. *Ours* is
+"""Two loops over one session in one process, in pairs of blocks in random order. *Ours* is
 ``onnxbench.worker.loop.sample`` around the call that the adapter made; its result is the mean of
 the recorded samples. *Bare* is what anyone would type, ``for _ in range(n): session.run(None,
 feed)`` (``run_with_iobinding`` for boundary ``device``), timed as a whole and divided by n.

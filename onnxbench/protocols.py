@@ -66,7 +66,7 @@ class Engine(Protocol):
         """Take the inputs. Raises InputRefused, naming the input that does not fit."""
 
     def outputs(self) -> Mapping[str, Array]:
-        """Return the outputs of the last run, by name."""
+        """Return the outputs by name; may run one inference more for them. Never timed."""
 
     def facts(self) -> JsonObject:
         """Return what the runtime says of itself: options as they took effect, versions, …."""
@@ -81,7 +81,10 @@ class Engine(Protocol):
         """Return time per operator over all runs so far; after `placement`, same condition."""
 
     def interrupt(self) -> None:
-        """Ask a running inference to stop. Called from another thread; may do nothing."""
+        """Ask a running inference to stop. Called from another thread; may do nothing.
+
+        What it does not stop, the parent kills two seconds later.
+        """
 
     def close(self) -> None:
         """Release everything."""
