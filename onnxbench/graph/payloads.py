@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _STRING = 8
 
-_BITS = {
+BITS = {
     1: 32, 2: 8, 3: 8, 4: 16, 5: 16, 6: 32, 7: 64, 9: 8, 10: 16, 11: 64, 12: 32, 13: 64, 14: 64,
     15: 128, 16: 16, 17: 8, 18: 8, 19: 8, 20: 8, 21: 4, 22: 4, 23: 4, 24: 8, 25: 2, 26: 2, 27: 6,
     28: 6,
@@ -67,7 +67,7 @@ def raw_bytes(tensor: TensorProto, where: str) -> int:
 
     Raises RefusedInput: ``unknown-dtype``, ``bad-dims``.
     """
-    bits = 0 if tensor.data_type == _STRING else _BITS.get(tensor.data_type)
+    bits = 0 if tensor.data_type == _STRING else BITS.get(tensor.data_type)
     if bits is None:
         raise RefusedInput(
             "unknown-dtype",
@@ -96,5 +96,5 @@ def _typed(tensor: TensorProto) -> tuple[int, int, int]:
     if dtype == _STRING:
         return needed, 1, len(tensor.string_data)
     if dtype in _PACKED_IN_INT32:
-        needed = (needed * _BITS[dtype] + 7) // 8
+        needed = (needed * BITS[dtype] + 7) // 8
     return needed, 1, len(tensor.int32_data)

@@ -1,0 +1,169 @@
+"""A graph as the analyzer sees it: nodes and values with everything that is known of them.
+
+`onnxbench.graph.shapes` builds it from a model; costs, parameters, memory and modules read it.
+Functions are inlined by then, so a `Graph` is the main graph or a subgraph of If, Loop or Scan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from onnxbench.graph.dims import product
+from onnxbench.graph.payloads import BITS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from onnx import NodeProto, SparseTensorProto, TensorProto
+
+    from onnxbench.graph.dims import Count, Dim
+
+
+class Unknown(Exception):
+    """Something that a rule needs is not known; the text says what."""
+
+
+@dataclass(slots=True, eq=False)
+class Tensor:
+    """A value of a graph.
+
+    ``dtype``: TensorProto.DataType, 0 if unknown or not a tensor. ``shape``: None where not even
+    the rank is known; a dim is an int, a formula in the file's dim names, or None for unknown.
+    ``constant``: computed from constants alone, so it is a weight or a setting and never an
+    activation (rule W6). ``value``: its elements, for constants and shape arithmetic that are
+    small enough to be looked at. ``proto``: what the file stores, for initializers and the outputs
+    of Constant nodes. ``producer``: the node that computes it; None for inputs and initializers.
+    """
+
+    name: str
+    dtype: int = 0
+    shape: tuple[Dim | None, ...] | None = None
+    constant: bool = False
+    value: np.ndarray[Any, np.dtype[Any]] | None = None
+    proto: TensorProto | SparseTensorProto | None = None
+    producer: Node | None = None
+
+    @property
+    def dims(self) -> tuple[Dim, ...]:
+        """The shape, every dim of it known. Raises Unknown."""
+        if self.shape is None:
+            raise Unknown(f"the shape of {self.name!r} is not known")
+        known = tuple(dim for dim in self.shape if dim is not None)
+        if len(known) != len(self.shape):
+            raise Unknown(f"a dim of {self.name!r} is not known")
+        return known
+
+    @property
+    def elements(self) -> Count:
+        """Number of elements. Raises Unknown."""
+        return product(self.dims)
+
+    @property
+    def bytes(self) -> Count:
+        """Size in memory, elements below a byte packed (W5). Raises Unknown."""
+        bits = BITS.get(self.dtype)
+        if bits is None:
+            raise Unknown(f"the size of the elements of {self.name!r} is not known")
+        return packed_bytes(self.elements, bits)
+
+
+def packed_bytes(elements: Count, bits: int) -> Count:
+    """Return the bytes that ``elements`` of ``bits`` each take, packed."""
+    from onnxbench.graph.dims import ceil_div  # noqa: PLC0415
+
+    return elements * (bits // 8) if bits % 8 == 0 else ceil_div(elements * bits, 8)
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """One node. A missing optional input or output is None.
+
+    ``domain``: "" for ai.onnx. ``graphs``: the subgraphs of If, Loop and Scan by attribute name.
+    ``opset``: the version of its domain that the model imports.
+    """
+
+    proto: NodeProto
+    op: str
+    domain: str
+    name: str
+    opset: int
+    inputs: tuple[Tensor | None, ...]
+    outputs: tuple[Tensor | None, ...]
+    graphs: dict[str, Graph] = field(default_factory=dict)
+
+    def input(self, index: int) -> Tensor:
+        """Return an input that the operator requires. Raises Unknown if it is missing."""
+        found = self.optional(index)
+        if found is None:
+            raise Unknown(f"{self.op} lacks its input {index}")
+        return found
+
+    def optional(self, index: int) -> Tensor | None:
+        """Return an input, or None if it is left out."""
+        return self.inputs[index] if index < len(self.inputs) else None
+
+    def output(self, index: int = 0) -> Tensor:
+        """Return an output. Raises Unknown if nothing takes it."""
+        found = self.outputs[index] if index < len(self.outputs) else None
+        if found is None:
+            raise Unknown(f"{self.op} lacks its output {index}")
+        return found
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """Return an attribute as Python value: int, float, str (or bytes), list, tensor proto."""
+        for each in self.proto.attribute:
+            if each.name == name:
+                return _attribute_value(each)
+        return default
+
+
+@dataclass(slots=True, eq=False)
+class Graph:
+    """The main graph, or a subgraph: nodes in an order in which they can run.
+
+    ``values``: what this graph itself defines, by name. ``outer``: the graph around it.
+    """
+
+    name: str
+    nodes: list[Node]
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    values: dict[str, Tensor]
+    outer: Graph | None = None
+
+    def value(self, name: str) -> Tensor | None:
+        """Return the value that ``name`` means here, also one of the graphs around."""
+        graph: Graph | None = self
+        while graph is not None:
+            found = graph.values.get(name)
+            if found is not None:
+                return found
+            graph = graph.outer
+        return None
+
+    def walk(self) -> Iterator[Graph]:
+        """Yield this graph and every graph inside it."""
+        stack = [self]
+        while stack:
+            graph = stack.pop()
+            yield graph
+            for node in graph.nodes:
+                stack += node.graphs.values()
+
+
+def _attribute_value(attribute: Any) -> Any:
+    kind = attribute.type
+    if kind == attribute.STRING:
+        return attribute.s.decode("utf-8", "replace")
+    if kind == attribute.STRINGS:
+        return [each.decode("utf-8", "replace") for each in attribute.strings]
+    fields = {
+        attribute.INT: "i", attribute.FLOAT: "f", attribute.TENSOR: "t",
+        attribute.SPARSE_TENSOR: "sparse_tensor", attribute.GRAPH: "g",
+    }  # fmt: skip
+    if kind in fields:
+        return getattr(attribute, fields[kind])
+    lists = {attribute.INTS: "ints", attribute.FLOATS: "floats", attribute.TENSORS: "tensors"}
+    return list(getattr(attribute, lists[kind])) if kind in lists else None
