@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,8 +38,7 @@ class Signature:
     shape: tuple[Dim | None, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class NodeProfile:
+class NodeProfile(NamedTuple):
     """The cost of one node over a whole inference.
 
     ``times``: how often it runs (inside loops; 1 elsewhere, 0 in a branch of If that is not the
@@ -105,7 +104,8 @@ class Memory:
     ``no_reuse``: sum of all of them. ``liveness``: the largest sum alive at once, views aliased.
     ``in_place``: the same when elementwise operators overwrite their input. ``fused``: a lower
     bound, when runtimes fuse chains of elementwise operators and keep only what they must.
-    ``node``: the node that sets the ``liveness`` peak. All None, with a ``reason``, while a dim is open.
+    ``node``: the node that sets the ``liveness`` peak. All None, with a ``reason``, while a dim is
+    open.
     """
 
     no_reuse_bytes: int | None
