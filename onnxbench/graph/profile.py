@@ -47,7 +47,8 @@ class NodeProfile(NamedTuple):
     node is the first to use. ``bytes_read``/``bytes_written``: of tensors, each once, weights at
     their stored type, views 0. ``precision``: types that are multiplied (``fp32``,
     ``int4×fp16``); "" where there are no MACs. ``status``: ``unknown`` has None figures and a
-    ``reason``; ``bounded`` figures are the upper bound, ``macs_least`` the lower.
+    ``reason``; ``bounded`` figures are the upper bound, ``…_least`` the lower; the row of an If or
+    Loop holds what its subgraphs leave open.
     ``module``: path of the module it belongs to, outermost first. ``where``: the loop or branch
     around it, "" for the main graph.
     """
@@ -62,6 +63,7 @@ class NodeProfile(NamedTuple):
     macs: Count | None
     macs_least: Count | None
     flops: Count | None
+    flops_least: Count | None
     transcendentals: Count | None
     params: int
     weight_bytes: int

@@ -1,0 +1,363 @@
+"""Adds up what the nodes of a graph cost, through branches, loops and function bodies.
+
+Rules (analyzer.md, F1 to F4): the body of a loop counts as often as it runs, and where that is not
+known the number of runs is a symbol, never 0 or 1; of an If the costlier branch counts; a standard
+operator without a row is counted by its function body at the shapes of the call; what cannot be
+counted is unknown, with a reason, and takes no part in a total.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from onnxbench.graph.control import constant_scalar, runs_to_the_limit, scan_length, trip_limit
+from onnxbench.graph.cost import Cost
+from onnxbench.graph.dims import (
+    TooComplex,
+    Total,
+    evaluate,
+    maximum,
+    minimum,
+    symbol,
+    symbols,
+)
+from onnxbench.graph.modules import module_path
+from onnxbench.graph.network import Unknown
+from onnxbench.graph.operators.table import find
+from onnxbench.graph.precision import precision
+from onnxbench.graph.profile import NodeProfile
+from onnxbench.graph.shapes import expand
+from onnxbench.graph.traffic import bytes_read, bytes_written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from onnxbench.graph.dims import Count
+    from onnxbench.graph.network import Graph, Node
+    from onnxbench.graph.operators.row import Operator
+    from onnxbench.graph.profile import Convention, NodeStatus
+
+
+@dataclass(slots=True)
+class Account:
+    """Nodes with their cost, in the order in which they run; those of a subgraph follow its node.
+
+    ``macts``: output elements of the contraction operators.
+    """
+
+    nodes: list[NodeProfile] = field(default_factory=list)
+    macts: Total = field(default_factory=Total)
+    opened: list[str] = field(default_factory=list)
+
+
+def account(
+    graph: Graph,
+    convention: Convention = "pure",
+    weights: Mapping[Node, tuple[int, int]] | None = None,
+    trips: Mapping[str, int] | None = None,
+) -> Account:
+    """Return the cost of every node of ``graph``.
+
+    ``weights``: elements and bytes of the parameters that a node is the first to use. ``trips``:
+    how often loops run whose number of runs the file does not tell, by the name of the symbol that
+    stands for it (``n_Loop_0``).
+    """
+    book = _Book(convention, weights or {}, trips or {})
+    book.graph(graph, "", 1)
+    return book.account
+
+
+class _Figures(NamedTuple):
+    """What one run of a node adds to the totals; ``macs`` in the convention asked for."""
+
+    macs: Count = 0
+    macs_least: Count = 0
+    flops: Count = 0
+    flops_least: Count = 0
+    transcendentals: Count = 0
+
+
+class _Book:
+    """One accounting under way."""
+
+    def __init__(
+        self,
+        convention: Convention,
+        weights: Mapping[Node, tuple[int, int]],
+        trips: Mapping[str, int],
+    ) -> None:
+        self.account = Account()
+        self._convention = convention
+        self._weights = weights
+        self._trips = trips
+        self._loops = 0
+
+    def graph(self, graph: Graph, where: str, times: Count) -> None:
+        """Enter the nodes of ``graph``, each of which runs ``times``."""
+        for node in graph.nodes:
+            enter_control = _CONTROL.get(node.op) if node.graphs and not node.domain else None
+            if enter_control is not None:
+                enter_control(self, node, where, times)
+            elif is_preparation(node):
+                note = "computed before the first inference"
+                self._enter(node, where, times, "constant", _NOTHING, _Figures(), note)
+            else:
+                self._plain(node, where, times)
+
+    def _plain(self, node: Node, where: str, times: Count) -> None:
+        row = find(node.domain, node.op)
+        kind = row.kind if row is not None else "function"
+        try:
+            cost = row.rule(node) if row is not None else self._expanded(node)
+            figures = self._figures(node, row, cost)
+            if kind == "contraction":
+                self.account.macts.add(node.output().elements * times)
+        except (Unknown, TooComplex, ZeroDivisionError) as error:
+            self._enter(node, where, times, kind, Cost(), None, _why(error))
+            return
+        self._enter(node, where, times, kind, cost, figures, cost.note)
+
+    def _figures(self, node: Node, row: Operator | None, cost: Cost) -> _Figures:
+        flops = 2 * cost.macs + cost.flops
+        macs, least, least_flops = cost.macs, cost.macs, flops
+        if cost.least is not None:
+            least, least_flops = cost.least[0], 2 * cost.least[0] + cost.least[1]
+        tally = None
+        if row is not None and self._convention != "pure":
+            tally = row.fvcore if self._convention == "fvcore" else row.paddle
+        if tally is not None:
+            macs = least = tally(node)
+        return _Figures(macs, least, flops, least_flops, cost.transcendentals)
+
+    def _enter(
+        self,
+        node: Node,
+        where: str,
+        times: Count,
+        kind: str,
+        cost: Cost,
+        figures: _Figures | None,
+        reason: str,
+    ) -> None:
+        """Append the row of ``node``; without ``figures`` it is unknown."""
+        status: NodeStatus = "unknown"
+        if figures is not None:
+            bounded = (figures.macs, figures.flops) != (figures.macs_least, figures.flops_least)
+            status = "bounded" if bounded or cost.least is not None else "exact"
+        scaled = None if figures is None else [each * times for each in figures]
+        macs, macs_least, flops, flops_least, transcendentals = scaled or [None] * 5
+        params, weight_bytes = self._weights.get(node, (0, 0))
+        moves = kind not in {"constant", "control"}
+        self.account.nodes.append(
+            NodeProfile(
+                name=node.name,
+                op=node.op,
+                domain=node.domain,
+                kind=kind,
+                module=module_path(node),
+                where=where,
+                times=times,
+                macs=macs,
+                macs_least=macs_least,
+                flops=flops,
+                flops_least=flops_least,
+                transcendentals=transcendentals,
+                params=params,
+                weight_bytes=weight_bytes,
+                bytes_read=_bytes(bytes_read, node, cost, kind, times) if moves else 0,
+                bytes_written=_bytes(bytes_written, node, cost, kind, times) if moves else 0,
+                precision=precision(node, cost) if figures is not None and cost.macs != 0 else "",
+                status=status,
+                reason=reason,
+                shapes_out=tuple(each.shape if each else None for each in node.outputs),
+            )
+        )
+
+    # ---------------------------------------------------------------------------- control flow
+
+    def if_(self, node: Node, where: str, times: Count) -> None:
+        """Count the branch that a constant condition takes, else the costlier one (F2).
+
+        A branch that is never taken is not listed. Where either may be, the row of the If itself
+        holds what the costlier one has beyond the one that is listed with its cost, so that the
+        rows always add up to the total.
+        """
+        condition = constant_scalar(node.optional(0))
+        names: list[str] = [name for name in _BRANCHES if name in node.graphs]
+        inside = {name: self._inside(node.graphs[name], _within(where, node, name))
+                  for name in names}  # fmt: skip
+        sums = {name: _sums(inside[name].nodes) for name in names}
+        if condition is not None or len(names) < 2:
+            taken = "then_branch" if condition else "else_branch"
+            figures, note = _Figures(), f"its condition is constant: {taken}"
+        else:
+            then, other = sums["then_branch"], sums["else_branch"]
+            taken = "else_branch" if _exceeds(other, then) else "then_branch"
+            figures = _Figures(
+                maximum(then.macs, other.macs) - sums[taken].macs,
+                minimum(then.macs_least, other.macs_least) - sums[taken].macs_least,
+                maximum(then.flops, other.flops) - sums[taken].flops,
+                minimum(then.flops_least, other.flops_least) - sums[taken].flops_least,
+            )
+            note = f"MACs: {then.macs} then, {other.macs} else; the costlier branch counts"
+        self._enter(node, where, times, "control", _NOTHING, figures, note)
+        for name in names:
+            if name == taken or condition is None:
+                self._take_over(inside[name], times if name == taken else 0)
+
+    def loop(self, node: Node, where: str, times: Count) -> None:
+        """Count the body of a Loop as often as it runs: a constant, or a symbol (F1)."""
+        limit = trip_limit(node)
+        if limit is None:
+            self._body(node, where, times, self._open_trip(node))
+        else:
+            self._body(node, where, times, limit, sure=runs_to_the_limit(node))
+
+    def scan(self, node: Node, where: str, times: Count) -> None:
+        """Count the body of a Scan once for each element of the scanned axis (F1)."""
+        try:
+            runs = scan_length(node)
+        except Unknown:
+            runs = self._open_trip(node)
+        self._body(node, where, times, runs)
+
+    def sequence_map(self, node: Node, where: str, times: Count) -> None:
+        """Count the body of a SequenceMap once for each element of the sequence (F1)."""
+        first = node.optional(0)
+        source = first.producer if first is not None else None
+        if source is not None and source.op == "SequenceConstruct":
+            runs: Count = len(source.inputs)
+        else:
+            runs = self._open_trip(node)
+        self._body(node, where, times, runs)
+
+    def _body(
+        self, node: Node, where: str, times: Count, runs: Count, *, sure: bool = True
+    ) -> None:
+        body = node.graphs.get("body")
+        if body is None:
+            self._enter(node, where, times, "control", _NOTHING, None, f"{node.op} has no body")
+            return
+        inside = self._inside(body, _within(where, node, "body"))
+        figures, note = _Figures(), f"runs {runs} times"
+        if not sure:  # its condition may stop it before the first run
+            whole = _sums(inside.nodes)
+            figures = _Figures(
+                macs_least=whole.macs_least * runs * -1, flops_least=whole.flops_least * runs * -1
+            )
+            note = f"runs at most {runs} times"
+        self._enter(node, where, times, "control", _NOTHING, figures, note)
+        self._take_over(inside, times * runs)
+
+    def _inside(self, graph: Graph, where: str) -> Account:
+        """Return the account of a subgraph that runs once."""
+        outer, self.account = self.account, Account(opened=self.account.opened)
+        try:
+            self.graph(graph, where, 1)
+            return self.account
+        finally:
+            self.account = outer
+
+    def _take_over(self, inside: Account, times: Count) -> None:
+        self.account.nodes += [_scaled(each, times) for each in inside.nodes]
+        self.account.macts.add(inside.macts.value() * times)
+
+    def _open_trip(self, node: Node) -> Count:
+        """Return how often a body runs of which the file does not tell: a symbol (F1)."""
+        name = f"n_{node.op}_{self._loops}"
+        self._loops += 1
+        if name in self._trips:
+            return self._trips[name]
+        self.account.opened.append(name)
+        return symbol(name)
+
+    # -------------------------------------------------------------------------------- functions
+
+    def _expanded(self, node: Node) -> Cost:
+        """Return the cost of a standard operator by the nodes of its function body (F3)."""
+        body = expand(node)
+        if body is None:
+            raise Unknown(f"no rule for the operator {node.domain or 'ai.onnx'}::{node.op}")
+        book = _Book("pure", {}, {})
+        book.graph(body, "", 1)
+        for each in book.account.nodes:
+            if each.status == "unknown":
+                raise Unknown(f"in its function body, {each.op}: {each.reason}")
+        whole = _sums(book.account.nodes)
+        return Cost(
+            macs=whole.macs,
+            flops=whole.flops - 2 * whole.macs,
+            transcendentals=whole.transcendentals,
+            note="counted by its function body",
+        )
+
+
+_BRANCHES = ("then_branch", "else_branch")
+
+_NOTHING = Cost(bytes_read=0, bytes_written=0)
+
+_CONTROL: Mapping[str, Callable[[_Book, Node, str, Count], None]] = {
+    "If": _Book.if_,
+    "Loop": _Book.loop,
+    "Scan": _Book.scan,
+    "SequenceMap": _Book.sequence_map,
+}
+
+
+def is_preparation(node: Node) -> bool:
+    """Tell whether ``node`` computes constants alone, so that a runtime does it once (W6, Q1)."""
+    outputs = [each for each in node.outputs if each is not None]
+    return bool(outputs) and all(each.constant for each in outputs)
+
+
+def _sums(nodes: Iterable[NodeProfile]) -> _Figures:
+    """Return the totals of ``nodes``, the unknown ones left out."""
+    totals = [Total() for _ in _Figures._fields]
+    for node in nodes:
+        for total, name in zip(totals, _Figures._fields, strict=True):
+            total.add(getattr(node, name) or 0)
+    return _Figures(*(total.value() for total in totals))
+
+
+def _exceeds(one: _Figures, other: _Figures) -> bool:
+    """Tell whether ``one`` costs more; formulas are compared where every symbol is 1,000."""
+    sizes = [tuple(_at(count, 1000) for count in (each.macs, each.flops)) for each in (one, other)]
+    return sizes[0] > sizes[1]
+
+
+def _at(count: Count, size: int) -> int:
+    found = evaluate(count, dict.fromkeys(symbols(count), size))
+    return found if isinstance(found, int) else 0
+
+
+def _scaled(node: NodeProfile, times: Count) -> NodeProfile:
+    if times == 1:
+        return node
+    names = ("times", *_Figures._fields, "bytes_read", "bytes_written")
+    scaled: dict[str, Any] = {
+        name: None if each is None else each * times
+        for name in names
+        for each in (getattr(node, name),)
+    }
+    return node._replace(**scaled)
+
+
+def _within(where: str, node: Node, name: str) -> str:
+    own = f"{node.name or node.op}/{name}"
+    return f"{where}/{own}" if where else own
+
+
+def _bytes(
+    of: Callable[[Node, Cost, str], Count], node: Node, cost: Cost, kind: str, times: Count
+) -> Count | None:
+    try:
+        return of(node, cost, kind) * times
+    except (Unknown, TooComplex):
+        return None
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, Unknown):
+        return str(error)
+    return "its formula is too long" if isinstance(error, TooComplex) else "a division by zero"

@@ -1,0 +1,149 @@
+"""`analyze`: an ONNX file → GraphProfile.
+
+The file is read without its weights, its shapes are inferred, and every node is counted by its row
+of the operator table. Time and memory grow with the number of nodes, never with the weights.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from onnxbench.graph.account import account
+from onnxbench.graph.dims import Total, symbols
+from onnxbench.graph.files import open_model
+from onnxbench.graph.kv_cache import kv_cache
+from onnxbench.graph.memory import memory
+from onnxbench.graph.parameters import parameters
+from onnxbench.graph.precision import NAMES
+from onnxbench.graph.profile import Binding, GraphProfile, Signature, UnknownOperator
+from onnxbench.graph.shapes import infer
+from onnxbench.graph.structure import read_structure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from onnxbench.graph.dims import Count
+    from onnxbench.graph.network import Tensor
+    from onnxbench.graph.profile import Convention, NodeProfile
+
+MAX_NAMES = 5
+"""Names of unknown nodes that are kept for each operator."""
+
+
+def analyze(
+    path: Path, binding: Binding | None = None, convention: Convention = "pure"
+) -> GraphProfile:
+    """Return what the ONNX file at ``path`` costs, with open dims bound by ``binding``.
+
+    Raises RefusedInput when the file is none or damaged, UsageError when ``binding`` does not fit.
+    """
+    binding = binding or Binding()
+    path = path.absolute()
+    with open_model(path) as fd:
+        structure = read_structure(fd, path.parent)
+    stripped, model = structure.stripped, structure.model
+    producer = f"{model.producer_name} {model.producer_version}".strip()[:200]
+    ir_version, opset = model.ir_version, structure.opset
+    del model, structure  # the inference parses a model of its own
+    graph = infer(stripped, binding)
+    weights = parameters(graph, stripped.dropped)
+    book = account(graph, convention, weights.by_node, binding.dims)
+    totals = _Totals(book.nodes)
+    return GraphProfile(
+        path=str(path),
+        sha256=None,
+        producer=producer,
+        ir_version=ir_version,
+        opset=opset,
+        binding=binding,
+        convention=convention,
+        inputs=tuple(_signature(each) for each in graph.inputs),
+        outputs=tuple(_signature(each) for each in graph.outputs),
+        symbols=tuple(sorted(symbols(totals.macs) | symbols(totals.flops))),
+        macs=totals.macs,
+        macs_least=totals.macs_least,
+        flops=totals.flops,
+        flops_least=totals.flops_least,
+        transcendentals=totals.transcendentals,
+        macs_by_precision=totals.macs_by_precision,
+        macts=book.macts.value(),
+        bytes_read=totals.bytes_read,
+        bytes_written=totals.bytes_written,
+        parameters=weights.totals,
+        memory=memory(graph),
+        kv_cache=kv_cache(graph),
+        nodes=tuple(book.nodes),
+        node_count=len(book.nodes),
+        unknown=_unknown(book.nodes),
+        exact=all(node.status == "exact" for node in book.nodes),
+        coverage=1 - totals.unknown / max(len(book.nodes), 1),
+    )
+
+
+class _Totals:
+    """Sums over nodes; an unknown figure takes no part."""
+
+    def __init__(self, nodes: Sequence[NodeProfile]) -> None:
+        by_precision: dict[str, Total] = {}
+        sums = {name: Total() for name in _SUMMED}
+        self.unknown = 0
+        for node in nodes:
+            self.unknown += node.status == "unknown"
+            for name, total in sums.items():
+                total.add(getattr(node, name) or 0)
+            if node.precision and node.macs is not None:
+                by_precision.setdefault(node.precision, Total()).add(node.macs)
+        values = {name: total.value() for name, total in sums.items()}
+        self.macs: Count = values["macs"]
+        self.macs_least: Count = values["macs_least"]
+        self.flops: Count = values["flops"]
+        self.flops_least: Count = values["flops_least"]
+        self.transcendentals: Count = values["transcendentals"]
+        self.bytes_read: Count = values["bytes_read"]
+        self.bytes_written: Count = values["bytes_written"]
+        self.macs_by_precision = {name: total.value() for name, total in by_precision.items()}
+
+
+_SUMMED = (
+    "macs",
+    "macs_least",
+    "flops",
+    "flops_least",
+    "transcendentals",
+    "bytes_read",
+    "bytes_written",
+)
+
+
+def _signature(tensor: Tensor) -> Signature:
+    return Signature(tensor.name, NAMES.get(tensor.dtype, "unknown"), tensor.shape)
+
+
+def _unknown(nodes: Sequence[NodeProfile]) -> tuple[UnknownOperator, ...]:
+    """Return the nodes that could not be counted, by operator, in order of appearance (F4)."""
+    found: dict[tuple[str, str], list[NodeProfile]] = {}
+    for node in nodes:
+        if node.status == "unknown":
+            found.setdefault((node.domain, node.op), []).append(node)
+    return tuple(
+        UnknownOperator(
+            op=op,
+            domain=domain,
+            nodes=len(group),
+            reason=group[0].reason,
+            names=tuple(node.name for node in group[:MAX_NAMES]),
+            bytes=_known_bytes(group),
+        )
+        for (domain, op), group in found.items()
+    )
+
+
+def _known_bytes(group: Sequence[NodeProfile]) -> int | None:
+    total = 0
+    for node in group:
+        for size in (node.bytes_read, node.bytes_written):
+            if not isinstance(size, int):
+                return None
+            total += size
+    return total

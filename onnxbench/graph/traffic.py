@@ -1,0 +1,53 @@
+"""Bytes that a node reads and writes: what a roofline needs.
+
+Every distinct input once and every output once, as if caches held nothing between nodes and
+everything within one. Weights count at the type in which they are stored, for that is what a
+runtime that computes on quantized weights reads.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from onnxbench.graph.cost import Cost
+    from onnxbench.graph.dims import Count
+    from onnxbench.graph.network import Node, Tensor
+
+_PREPARATION = frozenset({"DequantizeLinear", "Cast", "Transpose", "Reshape", "Identity"})
+"""Operators on constants behind which the stored tensor is what is read."""
+
+
+def bytes_read(node: Node, cost: Cost, kind: str) -> Count:
+    """Return the bytes that one run of ``node`` reads. Raises Unknown."""
+    if cost.bytes_read is not None:
+        return cost.bytes_read
+    if kind == "view":
+        return 0
+    distinct = {id(each): each for each in node.inputs if each is not None}
+    total: Count = 0
+    for each in distinct.values():
+        total = total + _stored_bytes(each)
+    return total
+
+
+def bytes_written(node: Node, cost: Cost, kind: str) -> Count:
+    """Return the bytes that one run of ``node`` writes. Raises Unknown."""
+    if cost.bytes_written is not None:
+        return cost.bytes_written
+    if kind == "view":
+        return 0
+    total: Count = 0
+    for each in node.outputs:
+        if each is not None:
+            total = total + each.bytes
+    return total
+
+
+def _stored_bytes(tensor: Tensor) -> Count:
+    while tensor.constant and tensor.producer is not None:
+        source = tensor.producer.optional(0)
+        if tensor.producer.op not in _PREPARATION or source is None:
+            break
+        tensor = source
+    return tensor.bytes
