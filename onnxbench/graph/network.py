@@ -13,7 +13,7 @@ from onnxbench.graph.dims import product
 from onnxbench.graph.payloads import BITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import numpy as np
     from onnx import NodeProto, SparseTensorProto, TensorProto
@@ -35,6 +35,7 @@ class Tensor:
     activation (rule W6). ``value``: its elements, for constants and shape arithmetic that are
     small enough to be looked at. ``proto``: what the file stores, for initializers and the outputs
     of Constant nodes. ``producer``: the node that computes it; None for inputs and initializers.
+    ``metadata``: what the exporter notes about a value, such as whether torch calls it a parameter.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Tensor:
     value: np.ndarray[Any, np.dtype[Any]] | None = None
     proto: TensorProto | SparseTensorProto | None = None
     producer: Node | None = None
+    metadata: Mapping[str, str] | None = None
 
     @property
     def dims(self) -> tuple[Dim, ...]:
