@@ -41,9 +41,9 @@ def _graph(proto: GraphProto, outer: Graph | None, opset: Mapping[str, int]) -> 
         values[info.name] = _typed(info.name, info.type)
     noted = {info.name: info.metadata_props for info in proto.value_info if info.metadata_props}
     for tensor in proto.initializer:
-        found = values[tensor.name] = _constant(tensor)
+        stored = values[tensor.name] = _constant(tensor)
         if tensor.name in noted:
-            found.metadata = {entry.key: entry.value for entry in noted[tensor.name]}
+            stored.metadata = {entry.key: entry.value for entry in noted[tensor.name]}
     for sparse in proto.sparse_initializer:
         name, dims = sparse.values.name, tuple(sparse.dims)
         values[name] = Tensor(name, sparse.values.data_type, dims, constant=True, proto=sparse)
