@@ -16,7 +16,7 @@ from onnxbench.graph.payloads import BITS
 from onnxbench.graph.profile import KvCache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from onnxbench.graph.dims import Count
     from onnxbench.graph.network import Graph, Tensor
@@ -42,6 +42,9 @@ _FIXED = re.compile(r"encoder|cross", re.IGNORECASE)
 
 _KEY_VALUE_PAIR = 2
 
+MAX_OUTPUTS = 1000
+"""Different shapes among which a cache's output is looked for."""
+
 
 class _Cache(NamedTuple):
     """One input that holds keys, values (rank 4) or both (rank 5, first axis 2)."""
@@ -53,7 +56,7 @@ class _Cache(NamedTuple):
     def both(self) -> bool:
         return self.tensor.shape is not None and len(self.tensor.shape) == 5
 
-    def bytes_per_token(self, outputs: Iterable[Tensor]) -> Count:
+    def bytes_per_token(self, outputs: Sequence[Tensor]) -> Count:
         """Return the bytes that one token of one sequence takes. Raises Unknown."""
         shape = self.tensor.shape or ()
         bits = BITS.get(self.tensor.dtype)
@@ -71,14 +74,16 @@ class _Cache(NamedTuple):
 
 def kv_cache(graph: Graph) -> KvCache | None:
     """Return the cache of a decoder, None for a graph that takes no keys and values."""
-    caches = _caches(graph)
+    distinct = {(output.dtype, output.shape): output for output in graph.outputs}
+    outputs = list(distinct.values())[:MAX_OUTPUTS]
+    caches = _caches(graph, outputs)
     if not caches:
         return None
     layers = sum(_KEY_VALUE_PAIR if cache.both else 1 for cache in caches) // _KEY_VALUE_PAIR
     total: Count = 0
     try:
         for cache in caches:
-            total = total + cache.bytes_per_token(graph.outputs)
+            total = total + cache.bytes_per_token(outputs)
     except Unknown as error:
         return KvCache(None, layers, str(error))
     if not isinstance(total, int):
@@ -86,7 +91,7 @@ def kv_cache(graph: Graph) -> KvCache | None:
     return KvCache(total, layers)
 
 
-def _caches(graph: Graph) -> list[_Cache]:
+def _caches(graph: Graph, outputs: Sequence[Tensor]) -> list[_Cache]:
     """Return the inputs that hold keys and values, in the order of the inputs."""
     read_by: dict[int, str] = {}
     for inner in graph.walk():
@@ -101,7 +106,7 @@ def _caches(graph: Graph) -> list[_Cache]:
         if _has_cache_form(tensor)
         and not _FIXED.search(tensor.name)
         and (id(tensor) in read_by or _is_named_past(tensor.name))
-        and any(_may_continue(tensor, output) for output in graph.outputs)
+        and any(_may_continue(tensor, output) for output in outputs)
     ]
 
 
@@ -132,7 +137,7 @@ def _grown(past: Tensor, present: Tensor) -> list[int]:
     return [axis for axis, (before, after) in enumerate(pairs) if before != after]
 
 
-def _token_axis(past: Tensor, outputs: Iterable[Tensor]) -> int:
+def _token_axis(past: Tensor, outputs: Sequence[Tensor]) -> int:
     """Return the axis that grows; that before the head size where a buffer is updated in place."""
     for output in outputs:
         if output.shape is not None and _may_continue(past, output):
