@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onnxbench.graph.operators import contractions
+from onnxbench.graph.operators import (
+    convolutions,
+    einsum,
+    experts,
+    linear_attention,
+    packed,
+    products,
+    recurrent,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from onnxbench.graph.operators.row import Operator
 
-FAMILIES = (contractions,)
+FAMILIES = (
+    convolutions,
+    einsum,
+    experts,
+    linear_attention,
+    packed,
+    products,
+    recurrent,
+)
 
 
 def _table() -> Mapping[tuple[str, str], Operator]:
