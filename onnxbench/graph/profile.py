@@ -81,9 +81,10 @@ class Parameters:
 
     Elements: ``params`` of weights, ``buffers`` of batch-norm statistics and masks,
     ``other`` of settings (shapes, axes, scales, zero points), ``dead`` of what no node uses.
-    Bytes as stored in the file: ``weight_bytes`` (params and buffers), ``other_bytes`` and
-    ``dead_bytes``. ``tied``: weights that more than one node uses. ``sparse_stored``: elements that
-    sparse weights really store (their ``params`` are logical), None without sparse weights.
+    ``…_bytes``: what these take at the types in which they are stored. ``tied``: weights that more
+    than one node uses. ``sparse_stored``: elements that sparse weights really store (their
+    ``params`` are logical), None without sparse weights. ``by_dtype``: ``params`` by the name of
+    their type. ``unsized``: constants whose shape is not known and that no sum includes.
     """
 
     params: int
@@ -97,6 +98,7 @@ class Parameters:
     tied: int
     sparse_stored: int | None
     by_dtype: Mapping[str, int]
+    unsized: int = 0
 
 
 @dataclass(frozen=True, slots=True)
