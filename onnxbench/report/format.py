@@ -72,6 +72,19 @@ def amount(value: float, unit: str) -> str:
     return f"{number} {name}{unit}".rstrip()
 
 
+def decimal(value: float) -> str:
+    """Return a count with an SI prefix and three decimals: "4.089 G"; below 1,000 as it is."""
+    name, scale = next((unit for unit in _SI_PREFIXES if abs(value) >= unit[1]), ("", 1.0))
+    if scale == 1.0:
+        return f"{value:.0f}" if value == int(value) else f"{value:.3f}"
+    if abs(value) >= 999_999.5 * scale:  # beyond tera
+        return f"{value:.3e}"
+    number = f"{value / scale:.3f}"
+    if number.lstrip("-") == "1000.000":  # 999,999.9 k
+        return decimal(round(value / scale) * scale)
+    return f"{number} {name}"
+
+
 def rate(per_second: float) -> str:
     """Return a throughput in items per second: "47.8/s"."""
     return f"{significant(per_second)}/s"
