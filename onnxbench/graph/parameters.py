@@ -8,6 +8,7 @@ the end of the chain, so the roles flow from there up to the leaves.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -45,7 +46,14 @@ _BUFFERS = frozenset({
 })  # fmt: skip
 """Last part of the names by which torch networks register tensors that are not learned."""
 
+_TORCH_CONSTANT = re.compile(r"/(?:.*/)?Constant(?:_[0-9]+)?_output_0")
+"""What torch's older exporter calls a tensor that is neither parameter nor persistent buffer."""
+
 _GENERATORS = frozenset({"ConstantOfShape", "EyeLike"})
+_REARRANGING = frozenset({
+    "Cast", "CastLike", "Concat", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice",
+    "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze",
+})  # fmt: skip
 _LEAF_OPERATORS = _GENERATORS | {"Constant"}
 
 _PACKED_BITS = {
@@ -119,7 +127,7 @@ class _Search:
                 self._use(found, of, node)
             if made_by is not None:
                 stack += (
-                    (each, _inherited(of, role(made_by, index)))
+                    (each, _inherited(of, role(made_by, index), made_by.op))
                     for index, each in enumerate(made_by.inputs)
                     if each is not None and each.constant
                 )
@@ -166,7 +174,7 @@ class _Book:
         try:
             elements, size_bytes = stored_size(leaf, self._dropped)
         except Unknown:
-            self._unsized += 1
+            self._unsized += use.roles != {"setting"}
             return
         group = _group(leaf, use.roles, elements)
         if group != "params":
@@ -244,16 +252,19 @@ def _stored(graph: Graph) -> Iterator[Tensor]:
                 yield tensor
 
 
-def _inherited(of: Role, slot: Role) -> Role:
-    """Return the role of what is read through ``slot`` to compute something with the role ``of``.
+def _inherited(of: Role, slot: Role, op: str) -> Role:
+    """Return the role of what ``op`` reads through ``slot`` to compute something with role ``of``.
 
-    An integer that is dequantized is a weight, whatever reads the result.
+    Integers that are dequantized are weights, whatever reads the result. Arithmetic between a
+    weight and the leaf may bring in numbers that are none.
     """
     if "setting" in {of, slot}:
         return "setting"
-    if slot == "operand" or of in {"buffer", "condition"}:
+    if of in {"buffer", "condition"} or (of, slot) == ("weight", "codes"):
         return of
-    return "weight" if "weight" in {of, slot} else slot
+    if slot == "operand":
+        return "operand" if of == "weight" and op not in _REARRANGING else of
+    return slot
 
 
 def _group(leaf: Tensor, roles: set[Role], elements: int) -> _Group:
@@ -265,6 +276,8 @@ def _group(leaf: Tensor, roles: set[Role], elements: int) -> _Group:
         return "params"
     if kind is not None or leaf.name.rpartition(".")[2] in _BUFFERS:
         return "buffers"
+    if _TORCH_CONSTANT.fullmatch(leaf.name):
+        return "buffers" if elements > SETTING_ELEMENTS else "other"
     if "weight" in roles:
         return "params"
     if "codes" in roles:

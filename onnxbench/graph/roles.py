@@ -119,6 +119,9 @@ _MICROSOFT = {
     "SparseAttention": ".....ssssbb",
 }
 
+_REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
+_STANDARD.update((f"Reduce{each}", ".s") for each in _REDUCTIONS)
+
 _ROWS = {"": _STANDARD, "com.microsoft": _MICROSOFT}
 
 
