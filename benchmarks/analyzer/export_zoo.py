@@ -7,10 +7,13 @@ the last group, transformers; `python` below is that one::
 
 TABLE is one of timm's published inference results (``results/benchmark-infer-amp-nchw-*.csv`` in
 its repository); without it the timm group is left out. A second run exports what is missing and
-tries again what failed. Per network the folder gets ``<name>.onnx`` with its structure,
-``<name>.data`` of the weights' length and without contents (sparse, no disk blocks), and
-``<name>.json`` with what torch counts in it and what is published about it; ``index.json`` has a
-row for every network, failed ones with the reason.
+tries again what failed. ``--exporters dynamo``, into another folder, gives the same networks as
+torch's newer exporter writes them.
+
+Per network the folder gets ``<name>.onnx`` with its structure, ``<name>.data`` of the weights'
+length and without contents (sparse, no disk blocks), and ``<name>.json`` with what torch counts in
+it and what is published about it; ``index.json`` has a row for every network, failed ones with the
+reason.
 
 No weights are downloaded. Each export runs in a child process with a time and a memory limit.
 """
@@ -26,7 +29,7 @@ import resource
 import sys
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from multiprocessing import connection
 from pathlib import Path
@@ -36,7 +39,14 @@ import torch
 
 from benchmarks.analyzer import zoo_export, zoo_libraries
 from benchmarks.analyzer.zoo_dynamic import dynamic_networks
-from benchmarks.analyzer.zoo_networks import Network, timm_networks, torchvision_networks
+from benchmarks.analyzer.zoo_networks import (
+    DYNAMO,
+    EXPORTERS,
+    LEGACY,
+    Network,
+    timm_networks,
+    torchvision_networks,
+)
 from onnxbench.text import safe_text
 
 if TYPE_CHECKING:
@@ -79,8 +89,10 @@ def main() -> int:
     out: Path = asked.out
     out.mkdir(parents=True, exist_ok=True)
     zoo_libraries.skip_initialisation()
-    networks = torchvision_networks() + dynamic_networks()
+    networks = torchvision_networks()
     networks += timm_networks(asked.timm_table) if asked.timm_table else []
+    networks = [replace(each, exporters=asked.exporters) for each in networks]
+    networks += dynamic_networks()
     wanted = [each for each in networks if re.search(asked.only, each.name)]
 
     rows = _rows_so_far(out)
@@ -97,9 +109,22 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument("--timm-table", type=Path, help="timm's published inference results")
     parser.add_argument("--only", default="", help="export names that match this expression")
+    parser.add_argument(
+        "--exporters",
+        type=_exporters,
+        default=(LEGACY, DYNAMO),
+        help=f"which to try on networks of fixed size, in this order: {', '.join(EXPORTERS)}",
+    )
     parser.add_argument("--jobs", type=int, default=1, help="exports at the same time")
     parser.add_argument("--limit-s", type=float, default=LIMIT_S, help="seconds for one export")
     return parser.parse_args()
+
+
+def _exporters(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if unknown := set(names) - set(EXPORTERS):
+        raise argparse.ArgumentTypeError(f"no exporter is called {', '.join(sorted(unknown))}")
+    return names
 
 
 def _export_all(
@@ -122,7 +147,7 @@ def _export_all(
             exporter, *others = attempt.exporters
             print(f"{attempt.network.name} {exporter}: {reason or 'ok'}", flush=True)
             if not reason:
-                yield _row(json.loads((out / f"{attempt.network.name}.json").read_text()))
+                yield _row(out / f"{attempt.network.name}.json", attempt.reasons)
                 continue
             reasons = (*attempt.reasons, f"{exporter}: {reason}")
             if others:
@@ -171,17 +196,19 @@ def _rows_so_far(out: Path) -> dict[str, JsonObject]:
     """Return index rows by name: of every network that is there, and of those that failed."""
     index = out / INDEX
     known = json.loads(index.read_text())["networks"] if index.exists() else []
+    reasons = {row["name"]: tuple(row["reasons"]) for row in known}
     rows = {row["name"]: row for row in known if row["status"] == "failed"}
     for sidecar in out.glob("*.json"):
         if sidecar.name != INDEX:
-            row = _row(json.loads(sidecar.read_text()))
-            rows[row["name"]] = row
+            rows[sidecar.stem] = _row(sidecar, reasons.get(sidecar.stem, ()))
     return rows
 
 
-def _row(facts: JsonObject) -> JsonObject:
+def _row(sidecar: Path, reasons: tuple[str, ...]) -> JsonObject:
+    facts = json.loads(sidecar.read_text())
     kept = ("name", "source", "exporter", "params", "params_in_graph", "nodes", "seconds")
-    return {"status": "ok"} | {key: facts[key] for key in kept}
+    row = {"status": "ok"} | {key: facts[key] for key in kept}
+    return row | {"reasons": list(reasons)}
 
 
 def _failed_row(network: Network, reasons: tuple[str, ...]) -> JsonObject:

@@ -27,6 +27,9 @@ LEGACY_OPSET = 17
 # Exact in float32 for the first 16 million tensors, and small enough to keep activations finite.
 FILL_STEP = 2.0**-12
 
+Fills = frozenset[tuple[float, int]]
+"""What each parameter is filled with, and its elements."""
+
 
 @dataclass(frozen=True, slots=True)
 class Exported:
@@ -57,18 +60,18 @@ def export(network: Network, exporter: str, folder: Path) -> JsonObject:
     return facts
 
 
-def _tell_apart(module: Any) -> dict[tuple[float, int], str]:
-    """Give every parameter and running statistic a value of its own; return the parameters' names
-    by (value, elements). Both exporters merge initializers with equal contents."""
+def _tell_apart(module: Any) -> Fills:
+    """Give every parameter and running statistic a value of its own; return the parameters'.
+    Exporters merge initializers with equal contents."""
     tensors = dict(module.named_parameters())
     statistics = {name: each for name, each in module.named_buffers() if "running_" in name}
-    fills = {}
+    fills = set()
     for number, (name, tensor) in enumerate((tensors | statistics).items(), start=1):
         if tensor.is_floating_point():
             tensor.fill_(number * FILL_STEP)
             if name in tensors:
-                fills[number * FILL_STEP, tensor.numel()] = name
-    return fills
+                fills.add((number * FILL_STEP, tensor.numel()))
+    return frozenset(fills)
 
 
 def _legacy(sample: Sample) -> Exported:
@@ -105,7 +108,7 @@ def _legacy(sample: Sample) -> Exported:
     return Exported(model, {name: parameters[name] for name in used if name in parameters})
 
 
-def _dynamo(sample: Sample, fills: dict[tuple[float, int], str]) -> Exported:
+def _dynamo(sample: Sample, fills: Fills) -> Exported:
     """Export from torch.export's graph. Weights may be renamed, so they are known by contents."""
     shapes = {
         name: {axis: torch.export.Dim(dim) for axis, dim in sample.dynamic.get(name, {}).items()}
@@ -164,12 +167,11 @@ def _facts(network: Network, exporter: str, sample: Sample, exported: Exported) 
 
 
 def _batch_norms(graph: onnx.GraphProto) -> int:
-    """Return how many batch normalisations the graph has, all of them in their inference form."""
-    found = 0
-    for node in graph.node:
-        if node.op_type == "BatchNormalization":
-            training = [each.i for each in node.attribute if each.name == "training_mode"]
-            if len(node.input) != 5 or training not in ([], [0]):
-                raise ValueError(f"{node.name} is not a batch normalisation in inference form")
-            found += 1
-    return found
+    """Return how many batch normalisations the graph has in their inference form. Networks that
+    standardise their weights as they run have others, in the training form."""
+    return sum(
+        node.op_type == "BatchNormalization"
+        and len(node.input) == 5
+        and not any(each.name == "training_mode" and each.i for each in node.attribute)
+        for node in graph.node
+    )
