@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from onnxbench.graph.operators import (
+    attention,
     convolutions,
     einsum,
     experts,
+    grouped_attention,
     linear_attention,
     packed,
     products,
     recurrent,
+    sparse_attention,
 )
 
 if TYPE_CHECKING:
@@ -20,13 +23,16 @@ if TYPE_CHECKING:
     from onnxbench.graph.operators.row import Operator
 
 FAMILIES = (
+    attention,
     convolutions,
     einsum,
     experts,
+    grouped_attention,
     linear_attention,
     packed,
     products,
     recurrent,
+    sparse_attention,
 )
 
 
