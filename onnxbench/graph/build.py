@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import heapq
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from onnxbench.errors import RefusedInput
-from onnxbench.graph.dims import parse, symbol
+from onnxbench.graph.functions import FOREIGN_OPSET
 from onnxbench.graph.network import Graph, Node, Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Hashable, Iterator, Mapping, Sequence
 
-    from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto
+    from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto
 
     from onnxbench.graph.dims import Dim
 
@@ -22,106 +25,203 @@ _RANDOM = frozenset({
     "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
     "RandomUniformLike",
 })  # fmt: skip
-_INTEGERS = frozenset({2, 3, 4, 5, 6, 7, 9, 12, 13})
+_INT64, _FLOAT, _STRING = 7, 1, 8
 
 
-def build(model: ModelProto) -> Graph:
-    """Return the main graph of ``model``, with the types that its value_info gives."""
+def build(
+    model: ModelProto, dims: Mapping[str, Dim], stored: Mapping[str, Hashable] | None = None
+) -> Graph:
+    """Return the main graph of ``model``, with the types that its value_info gives.
+
+    ``dims``: what the names of dims mean; a name that is not there is a dim that is not known.
+    ``stored``: identity of constants by the name of their value, see `Tensor`.
+    """
     opset = {entry.domain or "": entry.version for entry in model.opset_import}
     opset.setdefault("", opset.get("ai.onnx", 1))
-    return _graph(model.graph, None, opset)
+    return Builder(opset, dims, stored or {}).graph(model.graph, None)
 
 
-def _graph(proto: GraphProto, outer: Graph | None, opset: Mapping[str, int]) -> Graph:
-    graph = Graph(proto.name, [], [], [], {}, outer)
-    values = graph.values
-    for info in proto.value_info:
-        values[info.name] = _typed(info.name, info.type)
-    for info in (*proto.output, *proto.input):
-        values[info.name] = _typed(info.name, info.type)
-    noted = {info.name: info.metadata_props for info in proto.value_info if info.metadata_props}
-    for tensor in proto.initializer:
-        stored = values[tensor.name] = _constant(tensor)
-        if tensor.name in noted:
-            stored.metadata = {entry.key: entry.value for entry in noted[tensor.name]}
-    for sparse in proto.sparse_initializer:
-        name, dims = sparse.values.name, tuple(sparse.dims)
-        values[name] = Tensor(name, sparse.values.data_type, dims, constant=True, proto=sparse)
-    for node in sorted_nodes(proto.node):
-        graph.nodes.append(_node(node, graph, opset))
-    graph.inputs = [values[info.name] for info in proto.input if not values[info.name].constant]
-    graph.outputs = [found for info in proto.output if (found := graph.value(info.name))]
-    return graph
+class Builder:
+    """Builds graphs of one model."""
 
+    def __init__(
+        self, opset: Mapping[str, int], dims: Mapping[str, Dim], stored: Mapping[str, Hashable]
+    ) -> None:
+        self._opset = opset
+        self._dims = dims
+        self._stored = stored
+        self._shapes: dict[bytes, tuple[Dim | None, ...]] = {}
+        self._captured: list[Tensor] = []
+        self._random_nodes = 0
 
-def sorted_nodes(nodes: Iterable[NodeProto]) -> Iterable[NodeProto]:
-    """Return the nodes in an order in which they can run."""
-    return nodes
+    def graph(self, proto: GraphProto, outer: Graph | None) -> Graph:
+        """Return ``proto`` as a graph inside ``outer``."""
+        graph = Graph(proto.name, [], [], [], {}, outer)
+        values = graph.values
+        for info in (*proto.value_info, *proto.output, *proto.input):
+            values[info.name] = self.typed(info.name, info.type)
+        noted = {info.name: info.metadata_props for info in proto.value_info if info.metadata_props}
+        for tensor in proto.initializer:
+            kept = values[tensor.name] = constant_of(tensor.name, tensor)
+            if tensor.name in noted:
+                kept.metadata = {entry.key: entry.value for entry in noted[tensor.name]}
+            kept.stored = self._stored.get(tensor.name)
+        for sparse in proto.sparse_initializer:
+            name, dims = sparse.values.name, tuple(sparse.dims)
+            values[name] = Tensor(name, sparse.values.data_type, dims, constant=True, proto=sparse)
+            values[name].stored = self._stored.get(name)
+        if outer is not None:  # what a subgraph hands on of the graph around it is not its own
+            made = {name for node in proto.node for name in node.output}
+            made.update(info.name for info in proto.input)
+            for info in proto.output:
+                if info.name not in made and not values[info.name].constant:
+                    del values[info.name]
+        graph.nodes = [self._node(node, graph) for node in sorted_nodes(proto.node)]
+        graph.inputs = [values[info.name] for info in proto.input if not values[info.name].constant]
+        graph.outputs = [found for info in proto.output if (found := graph.value(info.name))]
+        return graph
 
-
-def _node(proto: NodeProto, graph: Graph, opset: Mapping[str, int]) -> Node:
-    domain = "" if proto.domain == "ai.onnx" else proto.domain
-    inputs = tuple(graph.value(name) if name else None for name in proto.input)
-    outputs = []
-    for name in proto.output:
-        outputs.append(graph.values.setdefault(name, Tensor(name)) if name else None)
-    node = Node(
-        proto, proto.op_type, domain, proto.name, opset.get(domain, 1), inputs, tuple(outputs)
-    )
-    for attribute in proto.attribute:
-        if attribute.type == attribute.GRAPH:
-            node.graphs[attribute.name] = _graph(attribute.g, graph, opset)
-    for output in outputs:
-        if output is not None:
-            output.producer = node
-    if proto.op_type == "Constant" and domain == "":
-        _fill_constant(node)
-    elif inputs and not node.graphs and proto.op_type not in _RANDOM:
-        if all(each is None or each.constant for each in inputs):
+    def _node(self, proto: NodeProto, graph: Graph) -> Node:
+        values = graph.values
+        inputs: list[Tensor | None] = []
+        for name in proto.input:
+            found = values.get(name) if name else None
+            if found is None and name and graph.outer is not None:
+                found = graph.outer.value(name)
+                if found is not None:
+                    self._captured.append(found)
+            inputs.append(found)
+        outputs: list[Tensor | None] = []
+        for name in proto.output:
+            made = None
+            if name:
+                made = values.get(name)
+                if made is None:
+                    made = values[name] = Tensor(name)
+            outputs.append(made)
+        domain, version = self._domain(proto)
+        node = Node(
+            proto, proto.op_type, domain, proto.name, version, tuple(inputs), tuple(outputs)
+        )
+        for output in outputs:
+            if output is not None:
+                output.producer = node
+        if node.op == "Constant" and not domain:
+            self._fill_constant(node)
+        elif self._is_constant(node, graph):
             for output in outputs:
                 if output is not None:
                     output.constant = True
-    return node
+        return node
+
+    def _domain(self, proto: NodeProto) -> tuple[str, int]:
+        """Return domain and version; a node from a function may have a version of its own."""
+        domain = proto.domain
+        if FOREIGN_OPSET in domain:
+            own, _, version = domain.rpartition(FOREIGN_OPSET)
+            if version.isdecimal() and version.isascii() and len(version) < 10:
+                proto.domain = own
+                return own, int(version)
+        if domain == "ai.onnx":
+            domain = ""
+        return domain, self._opset.get(domain, 1)
+
+    def _is_constant(self, node: Node, graph: Graph) -> bool:
+        """Build the subgraphs of ``node``; tell whether it computes a constant (W6)."""
+        captured, random_nodes = len(self._captured), self._random_nodes
+        for attribute in node.proto.attribute:
+            for name, inner in _subgraphs(attribute):
+                node.graphs[name] = self.graph(inner, graph)
+        if node.op in _RANDOM or "random" in node.op.lower():
+            self._random_nodes += 1
+            return False
+        read = [each for each in node.inputs if each is not None] + self._captured[captured:]
+        if graph.outer is None:
+            del self._captured[:]
+        return (
+            bool(read or node.graphs)
+            and all(each.constant for each in read)
+            and self._random_nodes == random_nodes
+        )
+
+    def _fill_constant(self, node: Node) -> None:
+        output = node.outputs[0] if node.outputs else None
+        if output is None:
+            return
+        found = Tensor(output.name)
+        for attribute in node.proto.attribute:
+            found = _constant_attribute(output.name, attribute) or found
+        output.dtype = found.dtype or output.dtype
+        output.shape = found.shape if found.shape is not None else output.shape
+        output.value, output.proto, output.constant = found.value, found.proto, True
+        output.stored = self._stored.get(output.name)
+
+    def typed(self, name: str, of: TypeProto) -> Tensor:
+        """Return a value with the type ``of``."""
+        if of.WhichOneof("value") != "tensor_type":
+            return Tensor(name, type=of if of.WhichOneof("value") else None)
+        found = of.tensor_type
+        if not found.HasField("shape"):
+            return Tensor(name, found.elem_type)
+        return Tensor(name, found.elem_type, tuple(self._dim(dim) for dim in found.shape.dim))
+
+    def _dim(self, dim: Any) -> Dim | None:
+        if dim.HasField("dim_value"):
+            return int(dim.dim_value) if dim.dim_value >= 0 else None
+        return self._dims.get(dim.dim_param) if dim.dim_param else None
 
 
-def _fill_constant(node: Node) -> None:
-    import numpy as np  # noqa: PLC0415
-
-    output = node.output()
-    for attribute in node.proto.attribute:
-        if attribute.name == "value":
-            found = _constant(attribute.t)
-            output.proto, output.value = attribute.t, found.value
-            output.dtype, output.shape = found.dtype, found.shape
-        elif attribute.name == "sparse_value":
-            output.proto = attribute.sparse_tensor
-            output.dtype = attribute.sparse_tensor.values.data_type
-            output.shape = tuple(attribute.sparse_tensor.dims)
-        elif attribute.name in {"value_int", "value_ints"}:
-            given = attribute.i if attribute.name == "value_int" else list(attribute.ints)
-            output.value = np.array(given, np.int64)
-            output.dtype, output.shape = 7, output.value.shape
-        elif attribute.name in {"value_float", "value_floats"}:
-            given_floats = attribute.f if attribute.name == "value_float" else attribute.floats
-            output.value = np.array(given_floats, np.float32)
-            output.dtype, output.shape = 1, output.value.shape
-    output.constant = True
+def constant_of(name: str, tensor: TensorProto) -> Tensor:
+    """Return a constant with the elements of ``tensor``, if these are few and in the file."""
+    shape = tuple(tensor.dims)
+    return Tensor(name, tensor.data_type, shape, True, _elements(tensor), tensor)
 
 
-def _constant(tensor: TensorProto) -> Tensor:
-    return Tensor(
-        tensor.name, tensor.data_type, tuple(tensor.dims), True, _elements(tensor), tensor
-    )
+def _subgraphs(attribute: AttributeProto) -> Iterator[tuple[str, GraphProto]]:
+    if attribute.type == attribute.GRAPH:
+        yield attribute.name, attribute.g
+    elif attribute.type == attribute.GRAPHS:
+        for index, graph in enumerate(attribute.graphs):
+            yield f"{attribute.name}[{index}]", graph
+
+
+def _constant_attribute(name: str, attribute: AttributeProto) -> Tensor | None:
+    """Return what one attribute of a Constant says of its value."""
+    of = attribute.name
+    if of == "value":
+        return constant_of(name, attribute.t)
+    if of == "sparse_value":
+        sparse = attribute.sparse_tensor
+        return Tensor(name, sparse.values.data_type, tuple(sparse.dims), True, None, sparse)
+    if of in {"value_string", "value_strings"}:
+        shape = () if of == "value_string" else (len(attribute.strings),)
+        return Tensor(name, _STRING, shape, constant=True)
+    numbers: dict[str, tuple[int, Any, Any]] = {
+        "value_int": (_INT64, np.int64, attribute.i),
+        "value_ints": (_INT64, np.int64, attribute.ints),
+        "value_float": (_FLOAT, np.float32, attribute.f),
+        "value_floats": (_FLOAT, np.float32, attribute.floats),
+    }
+    if of not in numbers:
+        return None
+    dtype, as_type, given = numbers[of]
+    value = np.array(given, as_type)
+    kept = value if value.size <= MAX_VALUE_ELEMENTS else None
+    return Tensor(name, dtype, value.shape, constant=True, value=kept)
 
 
 def _elements(tensor: TensorProto) -> Any:
     """Return the elements of a small constant, None of others and of those left in the file."""
-    import numpy as np  # noqa: PLC0415
     from onnx import numpy_helper  # noqa: PLC0415
 
-    if tensor.HasField("segment") or tensor.data_location == tensor.EXTERNAL:
+    if tensor.data_type == _STRING or tensor.HasField("segment"):
         return None
-    if np.prod(tensor.dims, dtype=float) > MAX_VALUE_ELEMENTS:
+    if tensor.data_location == tensor.EXTERNAL:
+        return None
+    elements = 1
+    for dim in tensor.dims:
+        elements *= dim
+    if not 0 <= elements <= MAX_VALUE_ELEMENTS:
         return None
     try:
         return numpy_helper.to_array(tensor)
@@ -129,21 +229,54 @@ def _elements(tensor: TensorProto) -> Any:
         raise RefusedInput("tensor-size", f"{tensor.name!r} cannot be read: {error}") from None
 
 
-def _typed(name: str, of: TypeProto) -> Tensor:
-    if of.WhichOneof("value") != "tensor_type":
-        return Tensor(name)
-    found = of.tensor_type
-    if not found.HasField("shape"):
-        return Tensor(name, found.elem_type)
-    return Tensor(name, found.elem_type, tuple(_dim(dim) for dim in found.shape.dim))
+# ------------------------------------------------------------------------------------------ order
 
 
-def _dim(dim: Any) -> Dim | None:
-    if dim.HasField("dim_value"):
-        return int(dim.dim_value)
-    if not dim.dim_param:
-        return None
-    try:
-        return parse(dim.dim_param)
-    except ValueError:
-        return symbol("_unnamed")
+def sorted_nodes(nodes: Sequence[NodeProto]) -> Sequence[NodeProto]:
+    """Return the nodes in an order in which they can run: their own, if it is one."""
+    maker = {name: index for index, node in enumerate(nodes) for name in node.output if name}
+    needs: list[set[int]] | None = None
+    for index, node in enumerate(nodes):
+        if any(maker.get(name, -1) >= index for name in _reads(node)):
+            needs = [{maker[name] for name in _reads(each) if name in maker} for each in nodes]
+            break
+    return nodes if needs is None else [nodes[index] for index in _ordered(needs)]
+
+
+def _ordered(needs: Sequence[set[int]]) -> list[int]:
+    """Return indices so that each stands behind those it needs, else as early as possible.
+
+    Members of a cycle, which pre-flight refuses, come last.
+    """
+    waiting: dict[int, list[int]] = {}
+    for index, needed in enumerate(needs):
+        for each in needed:
+            waiting.setdefault(each, []).append(index)
+    open_ = [len(needed) for needed in needs]
+    ready = [index for index, count in enumerate(open_) if not count]
+    order = []
+    while ready:
+        index = heapq.heappop(ready)
+        order.append(index)
+        for each in waiting.get(index, ()):
+            open_[each] -= 1
+            if not open_[each]:
+                heapq.heappush(ready, each)
+    return order + sorted(set(range(len(needs))) - set(order))
+
+
+def _reads(node: NodeProto) -> list[str]:
+    """Return the names that a node reads, also those that its subgraphs take from around them."""
+    names = list(node.input)
+    stack = [inner for each in node.attribute for _, inner in _subgraphs(each)]
+    while stack:
+        graph = stack.pop()
+        own = {info.name for info in graph.input}
+        own.update(name for inner in graph.node for name in inner.output)
+        own.update(tensor.name for tensor in graph.initializer)
+        reads = [info.name for info in graph.output]
+        for inner in graph.node:
+            reads += inner.input
+            stack += [deeper for each in inner.attribute for _, deeper in _subgraphs(each)]
+        names += [name for name in reads if name not in own]
+    return names

@@ -13,10 +13,10 @@ from onnxbench.graph.dims import product
 from onnxbench.graph.payloads import BITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Hashable, Iterator, Mapping
 
     import numpy as np
-    from onnx import NodeProto, SparseTensorProto, TensorProto
+    from onnx import NodeProto, SparseTensorProto, TensorProto, TypeProto
 
     from onnxbench.graph.dims import Count, Dim
 
@@ -36,6 +36,9 @@ class Tensor:
     small enough to be looked at. ``proto``: what the file stores, for initializers and the outputs
     of Constant nodes. ``producer``: the node that computes it; None for inputs and initializers.
     ``metadata``: what the exporter notes about a value, such as whether torch calls it a parameter.
+    ``formulas``: the elements of shape arithmetic with open dims, an array of Dims and Fractions.
+    ``type``: of a sequence, map or optional value. ``stored``: equal for tensors that are copies of
+    one stored object, as a constant in the body of a function that is called twice; else None.
     """
 
     name: str
@@ -46,6 +49,9 @@ class Tensor:
     proto: TensorProto | SparseTensorProto | None = None
     producer: Node | None = None
     metadata: Mapping[str, str] | None = None
+    formulas: np.ndarray[Any, np.dtype[Any]] | None = None
+    type: TypeProto | None = None
+    stored: Hashable = None
 
     @property
     def dims(self) -> tuple[Dim, ...]:
@@ -83,7 +89,8 @@ class Node:
     """One node. A missing optional input or output is None.
 
     ``domain``: "" for ai.onnx. ``graphs``: the subgraphs of If, Loop and Scan by attribute name.
-    ``opset``: the version of its domain that the model imports.
+    ``opset``: the version of its domain that the model imports. ``trips``: how often the body of a
+    Loop, Scan or SequenceMap runs, at most; a symbol (``n_Loop_0``) where the graph does not tell.
     """
 
     proto: NodeProto
@@ -94,6 +101,7 @@ class Node:
     inputs: tuple[Tensor | None, ...]
     outputs: tuple[Tensor | None, ...]
     graphs: dict[str, Graph] = field(default_factory=dict)
+    trips: Dim | None = None
 
     def input(self, index: int) -> Tensor:
         """Return an input that the operator requires. Raises Unknown if it is missing."""
@@ -125,7 +133,9 @@ class Node:
 class Graph:
     """The main graph, or a subgraph: nodes in an order in which they can run.
 
-    ``values``: what this graph itself defines, by name. ``outer``: the graph around it.
+    ``values``: what this graph itself defines, by name. ``outer``: the graph around it. Of the main
+    graph alone: ``dim_names``, what the file calls the dims that its own name cannot stand for in
+    a formula, by their symbol; ``notes``, what a user should know about the shapes.
     """
 
     name: str
@@ -134,6 +144,8 @@ class Graph:
     outputs: list[Tensor]
     values: dict[str, Tensor]
     outer: Graph | None = None
+    dim_names: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def value(self, name: str) -> Tensor | None:
         """Return the value that ``name`` means here, also one of the graphs around."""
