@@ -5,16 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from onnxbench.graph.operators import (
+    activations,
     attention,
+    control,
     convolutions,
     einsum,
+    elementwise,
+    embeddings,
     experts,
     grouped_attention,
+    hyper_connections,
+    learning,
     linear_attention,
+    movement,
+    normalization,
     packed,
+    pooling,
     products,
+    quantization,
     recurrent,
+    reduction,
+    sampling,
+    selection,
     sparse_attention,
+    text,
+    transforms,
 )
 
 if TYPE_CHECKING:
@@ -23,16 +38,31 @@ if TYPE_CHECKING:
     from onnxbench.graph.operators.row import Operator
 
 FAMILIES = (
+    activations,
     attention,
+    control,
     convolutions,
     einsum,
+    elementwise,
+    embeddings,
     experts,
     grouped_attention,
+    hyper_connections,
+    learning,
     linear_attention,
+    movement,
+    normalization,
     packed,
+    pooling,
     products,
+    quantization,
     recurrent,
+    reduction,
+    sampling,
+    selection,
     sparse_attention,
+    text,
+    transforms,
 )
 
 
