@@ -1,7 +1,8 @@
 """Activation functions, each with the weight that one element has.
 
-Softmax is 5 and Gelu 8 by convention (N3), however they are approximated; a function that the
-standard defines by others is the sum of these, as a runtime computes it with its parameters given.
+Gelu is 8 and softmax 5 by convention (N3), however they are approximated, and Sigmoid and Tanh are
+1 as functions of a library. Every other function is the sum of the operators by which the standard
+defines it, at the weights of these; a product with an ``alpha`` of 1 is none.
 """
 
 from __future__ import annotations
@@ -77,12 +78,12 @@ ROWS = {
     ),
     ("", "PRelu"): _activation(2, 0, "a test and slope · x"),
     ("", "ThresholdedRelu"): _activation(1, 0, "a test"),
-    ("", "Shrink"): _activation(3, 0, "two tests and x ± bias"),
+    ("", "Shrink"): _activation(4, 0, "two tests, x + bias, x - bias"),
     ("", "HardSigmoid"): _activation(4, 0, "max(0, min(1, alpha · x + beta))"),
     ("", "HardSwish"): _activation(5, 0, "x · HardSigmoid(x)"),
     ("", "Elu"): _activation(4, 1, "a test and alpha · (exp(x) - 1)"),
-    ("", "Selu"): _activation(5, 1, "gamma · Elu(x)"),
-    ("", "Celu"): _activation(5, 1, "a test and alpha · (exp(x / alpha) - 1)"),
+    ("", "Selu"): _activation(6, 1, "a test, gamma · (alpha · exp(x) - alpha), gamma · x"),
+    ("", "Celu"): _activation(6, 1, "alpha · Elu(x / alpha)"),
     ("", "Softplus"): _activation(3, 2, "log(1 + exp(x))"),
     ("", "Softsign"): _activation(3, 0, "x / (1 + |x|)"),
     ("", "Mish"): _activation(5, 3, "x · tanh(log(1 + exp(x)))"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from onnxbench.graph.cost import Cost
 from onnxbench.graph.dims import minimum
 from onnxbench.graph.operators.row import Operator
-from onnxbench.graph.operators.rules import alias, copy, per_output, touched
+from onnxbench.graph.operators.rules import alias, copy, moving, per_output, touched
 
 if TYPE_CHECKING:
     from onnxbench.graph.dims import Count
@@ -23,11 +23,13 @@ _CONTRIB = "com.microsoft"
 _ML = "ai.onnx.ml"
 
 
+@moving
 def gather(node: Node) -> Cost:
     """No arithmetic: the rows that are looked up are read, not the whole table (G1)."""
     return Cost(bytes_read=touched(node, {0: node.output().elements}))
 
 
+@moving
 def slice_(node: Node) -> Cost:
     """No arithmetic: only what is kept is read."""
     kept = minimum(node.input(0).elements, node.output().elements)
@@ -40,17 +42,20 @@ def scatter(node: Node) -> Cost:
     return Cost(flops=updates)
 
 
+@moving
 def tensor_scatter(node: Node) -> Cost:
     """No arithmetic: the update is read and written, the cache around it stays where it is."""
     updates = node.input(1)
     return Cost(bytes_read=touched(node, {0: 0}), bytes_written=updates.bytes)
 
 
+@moving
 def shape_alone(node: Node) -> Cost:
     """No arithmetic: of the input only the shape is looked at."""
     return Cost(bytes_read=0, bytes_written=node.output().bytes)
 
 
+@moving
 def sequence_of(node: Node) -> Cost:
     """No arithmetic: the tensors that are put into a sequence are copied."""
     total: Count = 0
@@ -60,12 +65,14 @@ def sequence_of(node: Node) -> Cost:
     return Cost(bytes_read=total, bytes_written=total)
 
 
+@moving
 def split_to_sequence(node: Node) -> Cost:
     """No arithmetic: the tensor is copied in parts."""
     size = node.input(0).bytes
     return Cost(bytes_read=size, bytes_written=size)
 
 
+@moving
 def from_sequence(node: Node) -> Cost:
     """No arithmetic: what comes out of a sequence is copied."""
     size = node.output().bytes

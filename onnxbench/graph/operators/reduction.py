@@ -43,7 +43,8 @@ class _Weights(NamedTuple):
 
 def _reduction(weights: _Weights, formula: str) -> Rule:
     def rule(node: Node) -> Cost:
-        inputs, results = node.input(0).elements, node.output().elements
+        inputs = node.input(0).elements
+        results = node.output().elements if weights.after else 0
         reduced = 0 if _reduces_nothing(node) else 1
         return Cost(
             flops=inputs * (weights.before + reduced) + results * weights.after,

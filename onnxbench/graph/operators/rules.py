@@ -7,10 +7,11 @@ table), which counts in ``Cost.transcendentals`` too. Choosing between two value
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import TYPE_CHECKING
 
 from onnxbench.graph.cost import Cost
-from onnxbench.graph.network import packed_bytes
+from onnxbench.graph.network import Unknown, packed_bytes
 from onnxbench.graph.payloads import BITS
 
 if TYPE_CHECKING:
@@ -85,6 +86,22 @@ def uncounted(what: str) -> Rule:
 
     rule.__doc__ = f"0 FLOPs: {what} not counted."
     return rule
+
+
+def moving(rule: Rule) -> Rule:
+    """Return ``rule``, which counts bytes alone, for nodes whose bytes are not all known too.
+
+    What is not known of bytes says nothing of arithmetic, of which there is none.
+    """
+
+    @wraps(rule)
+    def of_known_bytes(node: Node) -> Cost:
+        try:
+            return rule(node)
+        except Unknown as unknown:
+            return Cost(note=f"how much is read or written is not known: {unknown}")
+
+    return of_known_bytes
 
 
 def touched(node: Node, tables: Mapping[int, Count]) -> Count:
