@@ -145,8 +145,10 @@ class _Book:
         if figures is not None:
             bounded = (figures.macs, figures.flops) != (figures.macs_least, figures.flops_least)
             status = "bounded" if bounded or cost.least is not None else "exact"
-        scaled = None if figures is None else [each * times for each in figures]
-        macs, macs_least, flops, flops_least, transcendentals = scaled or [None] * 5
+        scaled: list[Count | None] = [None] * len(_Figures._fields)
+        if figures is not None:
+            scaled = [each * times for each in figures]
+        macs, macs_least, flops, flops_least, transcendentals = scaled
         params, weight_bytes = self._weights.get(node, (0, 0))
         moves = kind not in {"constant", "control"}
         self.account.nodes.append(

@@ -58,7 +58,7 @@ def scan_length(node: Node) -> Count:
         if len(scanned) < 2:
             raise Unknown("the scanned input has no sequence axis")
         return scanned[0] * scanned[1]
-    axes = node.attribute("scan_input_axes") or [0]
-    if not -len(scanned) <= axes[0] < len(scanned):
+    axis = int((node.attribute("scan_input_axes") or [0])[0])
+    if not -len(scanned) <= axis < len(scanned):
         raise Unknown("scan_input_axes lies outside the scanned input")
-    return scanned[axes[0]]
+    return scanned[axis]
