@@ -8,6 +8,7 @@ counted is unknown, with a reason, and takes no part in a total.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -111,11 +112,13 @@ class _Book:
         try:
             cost = row.rule(node) if row is not None else self._expanded(node)
             figures = self._figures(node, row, cost)
-            if kind == "contraction":
-                self.account.macts.add(node.output().elements * times)
         except (Unknown, TooComplex, ZeroDivisionError) as error:
             self._enter(node, where, times, kind, Cost(), None, _why(error))
             return
+        made = next((each for each in node.outputs if each is not None), None)
+        if kind == "contraction" and made is not None:
+            with suppress(Unknown):  # an open shape behind a node does not unmake its count
+                self.account.macts.add(made.elements * times)
         self._enter(node, where, times, kind, cost, figures, cost.note)
 
     def _figures(self, node: Node, row: Operator | None, cost: Cost) -> _Figures:

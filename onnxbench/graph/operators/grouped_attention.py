@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from onnxbench.graph.cost import Cost
 from onnxbench.graph.dims import ceil_div, floor_div, minimum
-from onnxbench.graph.network import Unknown
+from onnxbench.graph.network import Unknown, packed_bytes
 from onnxbench.graph.operators.attention import paddle_nothing
 from onnxbench.graph.operators.operands import (
     integer,
@@ -31,6 +31,7 @@ from onnxbench.graph.operators.scores import (
     present,
     share_of_buffer,
 )
+from onnxbench.graph.payloads import BITS
 
 if TYPE_CHECKING:
     from onnxbench.graph.dims import Count
@@ -85,7 +86,7 @@ def group_query_attention(node: Node) -> Cost:
     )
     written: Count | None = None
     if _shares_buffer(node):
-        written = node.output().bytes
+        written = _bytes_of(node.input(0), sizes.rows * sizes.heads * sizes.size)
         for index in (1, 2):
             written = written + share_of_buffer(_output(node, index), new)
     return replace(cost, operands=_operands(node), bytes_written=written)
@@ -120,7 +121,8 @@ def paged_attention(node: Node) -> Cost:
         cost,
         operands=times(cache, type_name(node.input(0))),
         bytes_read=_paged_bytes(node, reached),
-        bytes_written=node.output().bytes + _new_bytes(node, tokens),
+        bytes_written=_bytes_of(node.input(0), tokens * sizes.heads * width)
+        + _new_bytes(node, tokens),
     )
 
 
@@ -154,6 +156,8 @@ def _held(node: Node, new: Count) -> Keys:
     if node.attribute("sliding_window_cache", 0):
         note = "how full its window is, is an input; taken as full"
         return Keys(places + new, new, note)
+    if isinstance(total, int):
+        return Keys(total, total)
     if not _shares_buffer(node):
         return Keys(places + new, places + new)
     if total is not None:
@@ -201,6 +205,13 @@ def _paged_bytes(node: Node, blocks: Count) -> Count:
             size = minimum(size, floor_div(size * blocks, each.dims[0]))
         total = total + size
     return total
+
+
+def _bytes_of(like: Tensor, elements: Count) -> Count:
+    bits = BITS.get(like.dtype)
+    if bits is None:
+        raise Unknown(f"the size of the elements of {like.name!r} is not known")
+    return packed_bytes(elements, bits)
 
 
 def _new_bytes(node: Node, tokens: Count) -> Count:
