@@ -22,6 +22,7 @@ from onnxbench.graph.dims import (
     minimum,
     symbol,
     symbols,
+    total,
 )
 from onnxbench.graph.modules import module_path
 from onnxbench.graph.network import Unknown
@@ -32,7 +33,7 @@ from onnxbench.graph.shapes import expand
 from onnxbench.graph.traffic import bytes_read, bytes_written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from onnxbench.graph.dims import Count
     from onnxbench.graph.network import Graph, Node
@@ -316,13 +317,9 @@ def is_preparation(node: Node) -> bool:
     return bool(outputs) and all(each.constant for each in outputs)
 
 
-def _sums(nodes: Iterable[NodeProfile]) -> _Figures:
+def _sums(nodes: Sequence[NodeProfile]) -> _Figures:
     """Return the totals of ``nodes``, the unknown ones left out."""
-    totals = [Total() for _ in _Figures._fields]
-    for node in nodes:
-        for total, name in zip(totals, _Figures._fields, strict=True):
-            total.add(getattr(node, name) or 0)
-    return _Figures(*(total.value() for total in totals))
+    return _Figures(*(total(getattr(each, name) for each in nodes) for name in _Figures._fields))
 
 
 def _exceeds(one: _Figures, other: _Figures) -> bool:

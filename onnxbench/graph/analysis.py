@@ -9,13 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from onnxbench.graph.account import account
-from onnxbench.graph.dims import Total, symbols
+from onnxbench.graph.dims import symbols, total
 from onnxbench.graph.files import open_model
 from onnxbench.graph.kv_cache import kv_cache
 from onnxbench.graph.memory import memory
 from onnxbench.graph.parameters import parameters
 from onnxbench.graph.precision import NAMES
-from onnxbench.graph.profile import Binding, GraphProfile, Signature, UnknownOperator
+from onnxbench.graph.profile import (
+    Binding,
+    GraphProfile,
+    NodeProfile,
+    Signature,
+    UnknownOperator,
+)
 from onnxbench.graph.shapes import infer
 from onnxbench.graph.structure import read_structure
 
@@ -25,7 +31,7 @@ if TYPE_CHECKING:
 
     from onnxbench.graph.dims import Count
     from onnxbench.graph.network import Tensor
-    from onnxbench.graph.profile import Convention, NodeProfile
+    from onnxbench.graph.profile import Convention
 
 MAX_NAMES = 5
 """Names of unknown nodes that are kept for each operator."""
@@ -85,35 +91,20 @@ class _Totals:
     """Sums over nodes; an unknown figure takes no part."""
 
     def __init__(self, nodes: Sequence[NodeProfile]) -> None:
-        by_precision: dict[str, Total] = {}
-        sums = {name: Total() for name in _SUMMED}
-        self.unknown = 0
-        for node in nodes:
-            self.unknown += node.status == "unknown"
-            for name, total in sums.items():
-                total.add(getattr(node, name) or 0)
-            if node.precision and node.macs is not None:
-                by_precision.setdefault(node.precision, Total()).add(node.macs)
-        values = {name: total.value() for name, total in sums.items()}
-        self.macs: Count = values["macs"]
-        self.macs_least: Count = values["macs_least"]
-        self.flops: Count = values["flops"]
-        self.flops_least: Count = values["flops_least"]
-        self.transcendentals: Count = values["transcendentals"]
-        self.bytes_read: Count = values["bytes_read"]
-        self.bytes_written: Count = values["bytes_written"]
-        self.macs_by_precision = {name: total.value() for name, total in by_precision.items()}
-
-
-_SUMMED = (
-    "macs",
-    "macs_least",
-    "flops",
-    "flops_least",
-    "transcendentals",
-    "bytes_read",
-    "bytes_written",
-)
+        columns = dict(zip(NodeProfile._fields, zip(*nodes, strict=True), strict=True))
+        self.macs = total(columns["macs"])
+        self.macs_least = total(columns["macs_least"])
+        self.flops = total(columns["flops"])
+        self.flops_least = total(columns["flops_least"])
+        self.transcendentals = total(columns["transcendentals"])
+        self.bytes_read = total(columns["bytes_read"])
+        self.bytes_written = total(columns["bytes_written"])
+        self.unknown = columns["status"].count("unknown")
+        by_precision: dict[str, list[Count | None]] = {}
+        for name, macs in zip(columns["precision"], columns["macs"], strict=True):
+            if name:
+                by_precision.setdefault(name, []).append(macs)
+        self.macs_by_precision = {name: total(macs) for name, macs in by_precision.items()}
 
 
 def _signature(tensor: Tensor) -> Signature:
@@ -140,10 +131,5 @@ def _unknown(nodes: Sequence[NodeProfile]) -> tuple[UnknownOperator, ...]:
 
 
 def _known_bytes(group: Sequence[NodeProfile]) -> int | None:
-    total = 0
-    for node in group:
-        for size in (node.bytes_read, node.bytes_written):
-            if not isinstance(size, int):
-                return None
-            total += size
-    return total
+    sizes = [size for node in group for size in (node.bytes_read, node.bytes_written)]
+    return sum(size for size in sizes if isinstance(size, int)) if None not in sizes else None

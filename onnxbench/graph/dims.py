@@ -192,6 +192,18 @@ class Total:
         return _made({**self._terms, (): self._terms.get((), 0) + self._constant})
 
 
+def total(counts: Iterable[Count | None]) -> Count:
+    """Return the sum of ``counts``, those that are None left out."""
+    constant = 0
+    terms = Total()
+    for count in counts:
+        if type(count) is int:  # nearly always
+            constant += count
+        elif count is not None:
+            terms.add(count)
+    return terms.value() + constant
+
+
 def symbols(count: Count) -> frozenset[str]:
     """Return the names that ``count`` depends on."""
     if isinstance(count, int):
@@ -199,7 +211,7 @@ def symbols(count: Count) -> frozenset[str]:
     return frozenset().union(*(_symbols_of(atom) for key in count.terms for atom, _ in key))
 
 
-def evaluate(count: Count, values: Mapping[str, int]) -> Count:
+def evaluate(count: Count, values: Mapping[str, Count]) -> Count:
     """Return ``count`` with the named symbols replaced: an ``int`` once none is left.
 
     Raises ZeroDivisionError.
@@ -358,7 +370,7 @@ def _only_call(count: Count, function: str) -> _Call | None:
     return None
 
 
-def _value(atom: _Atom, values: Mapping[str, int]) -> Count:
+def _value(atom: _Atom, values: Mapping[str, Count]) -> Count:
     if isinstance(atom, str):
         found = values.get(atom)
         return symbol(atom) if found is None else found
