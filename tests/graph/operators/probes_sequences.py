@@ -380,4 +380,3 @@ PROBES = (
     Probe("lstm-quantized", "R1", quantized_lstm,
           {"macs": 10 * 16 * 7, "params": 112, "weight_bytes": 112, "precision": "uint8×int8"}),
 )  # fmt: skip
-
