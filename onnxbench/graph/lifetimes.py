@@ -23,14 +23,15 @@ MAX_NAMED_DIMS = 4
 class Value:
     """Bytes that one node makes, with every view of them. Positions are those of nodes.
 
-    ``held``: an input or output of the graph, which nothing may overwrite. ``readers``: nodes that
-    read it, views apart.
+    ``held``: an input or output of the graph, which nothing may overwrite; ``given``: an input.
+    ``readers``: nodes that read it, views apart.
     """
 
     size_bytes: int
     born: int
     dies: int
     held: bool = False
+    given: bool = False
     readers: list[int] = field(default_factory=list)
 
 
@@ -52,7 +53,8 @@ class Lives:
         self._of: dict[int, Value] = {}
         if main:
             for tensor in graph.inputs:
-                value = self._of[id(tensor)] = self._new(tensor, 0, self.end, held=True)
+                value = self._of[id(tensor)] = self._new(tensor, 0, self.end)
+                value.held = value.given = True
                 self.given.append(value)
         for position, node in enumerate(graph.nodes):
             self._enter(position, node)
@@ -90,8 +92,8 @@ class Lives:
             if value is not None:
                 yield value
 
-    def _new(self, tensor: Tensor, born: int, dies: int, *, held: bool = False) -> Value:
-        value = Value(_size(tensor), born, dies, held)
+    def _new(self, tensor: Tensor, born: int, dies: int) -> Value:
+        value = Value(_size(tensor), born, dies)
         self.values.append(value)
         return value
 

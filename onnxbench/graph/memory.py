@@ -4,10 +4,11 @@ Nodes run in the order of the graph. A value lives from the node that makes it t
 reads it; the graph's inputs are held for the whole run and its outputs to the end. Constants and
 whatever is made of them alone take no part, and a view shares the bytes of what it looks at.
 
-The lower bound is what remains when neighbours are fused as optimizing runtimes do it: a
+The lower bound holds for every order of the nodes and for a runtime that fuses neighbours: a
 convolution or product with the elementwise operators behind it, an elementwise chain with the sum
 or softmax that takes it in, a dequantization with its reader. What passes between the two is never
-stored, and the result may overwrite an operand that is not needed again.
+stored, a result may overwrite an operand of its size, and what counts is the operator that has to
+read and write the most.
 """
 
 from __future__ import annotations
@@ -56,13 +57,13 @@ def _peaks(graph: Graph, *, main: bool) -> _Peaks:
     spans = [(value.born, value.dies, value.size_bytes) for value in lives.values]
     liveness, position = _peak(spans, [each.liveness for each in inside])
     in_place, _ = _peak(_overwritten(lives), [each.in_place for each in inside])
-    fused, _ = _peak(_fused(lives), [each.fused for each in inside])
+    fused = _fused(lives, [each.fused for each in inside])
     return _Peaks(
         no_reuse=sum(value.size_bytes for value in lives.values)
         + sum(each.no_reuse for each in inside),
         liveness=liveness,
         in_place=in_place,
-        fused=min(fused, in_place),
+        fused=fused,
         node=label(graph.nodes[position]) if graph.nodes else None,
     )
 
@@ -160,31 +161,56 @@ def _overwritten(lives: Lives) -> _Spans:
 # ---------------------------------------------------------------------------------------- fusion
 
 
-def _fused(lives: Lives) -> _Spans:
-    """Return the spans of the values that are stored when neighbours are fused."""
+def _fused(lives: Lives, extra: Sequence[int]) -> int:
+    """Return the most bytes that one operator needs when neighbours are fused."""
     into = _fused_into(lives)
-    ends = list(range(len(lives.nodes)))  # a node that is fused runs with the last of its group
-    for position in reversed(ends):
-        if position in into:
-            ends[position] = ends[into[position]]
-    spans = _Spans()
-    for value in lives.given:
-        spans.put(value, value.dies)
-    operands: dict[int, list[Value]] = {}
-    for position, (row, reads, makes) in enumerate(
-        zip(lives.rows, lives.reads, lives.makes, strict=True)
-    ):
-        over: list[Value] = []
-        if row is not None and row.in_place:
-            for value in reads:
-                over += [value] if id(value) in spans.of else operands.pop(value.born, [])
-        if position in into:
-            operands[position] = over[:_MAX_OPERANDS]
+    unstored = {id(lives.makes[position][0]) for position in into}
+    given = sum(value.size_bytes for value in lives.given)
+    held = {id(value): value for value in lives.values if value.held}
+    most = sum(value.size_bytes for value in held.values())
+    groups: dict[int, _Group] = {}
+    for position, row in enumerate(lives.rows):
+        if row is not None and row.kind == "view":
             continue
-        for index, value in enumerate(makes):
-            last = max([value.dies, *(ends[reader] for reader in value.readers)])
-            spans.put(value, last, over if index == 0 else ())
-    return spans
+        reads: dict[int, Value] = {}
+        over: list[Value] = []
+        for value in lives.reads[position]:
+            operands = [value]
+            if id(value) in unstored:
+                inner = groups.pop(value.born)
+                operands = inner.operands
+                # The smaller into the greater: a long chain must not be copied at every node.
+                reads, fewer = sorted((reads, inner.reads), key=len, reverse=True)
+                reads.update(fewer)
+            else:
+                reads[id(value)] = value
+            if row is not None and row.in_place:
+                over += operands[:_MAX_OPERANDS]
+        group = _Group(reads, over[:_MAX_OPERANDS])
+        if position in into:
+            groups[position] = group
+        else:
+            stored = _stored(group, lives.makes[position])
+            most = max(most, given + stored + extra[position])
+    return most
+
+
+class _Group(NamedTuple):
+    """A node with those fused into it: what they read, and what their result may overwrite."""
+
+    reads: dict[int, Value]
+    operands: list[Value]
+
+
+def _stored(group: _Group, makes: Sequence[Value]) -> int:
+    """Return the bytes that a group reads and writes, the graph's inputs apart."""
+    read = sum(value.size_bytes for value in group.reads.values() if not value.given)
+    written = sum(value.size_bytes for value in makes)
+    if makes and any(
+        not value.held and value.size_bytes == makes[0].size_bytes for value in group.operands
+    ):
+        written -= makes[0].size_bytes
+    return read + written
 
 
 def _fused_into(lives: Lives) -> dict[int, int]:

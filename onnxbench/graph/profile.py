@@ -107,7 +107,7 @@ class Memory:
 
     ``no_reuse``: sum of all of them. ``liveness``: the largest sum alive at once, views aliased.
     ``in_place``: the same when elementwise operators overwrite their input. ``fused``: a lower
-    bound, when runtimes fuse chains of elementwise operators and keep only what they must.
+    bound for every order of the nodes, when runtimes fuse neighbours and keep only what they must.
     ``node``: the node that sets the ``liveness`` peak. All None, with a ``reason``, while a dim is
     open.
     """
