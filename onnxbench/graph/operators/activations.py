@@ -29,7 +29,7 @@ def swish(node: Node) -> Cost:
 
 
 def quick_gelu(node: Node) -> Cost:
-    """3 FLOPs per output element, 1 transcendental: x · sigmoid(alpha · x) (com.microsoft)."""
+    """3 FLOPs per output element, 1 transcendental: x · sigmoid(alpha · x)."""
     return _gated(node, default=1.702, gates=1)
 
 
@@ -39,7 +39,7 @@ def swiglu(node: Node) -> Cost:
 
 
 def biased_gelu(node: Node) -> Cost:
-    """8 FLOPs per output element, 1 transcendental, and 1 for a bias (com.microsoft)."""
+    """8 FLOPs per output element, 1 transcendental, and 1 for a bias."""
     elements = node.output().elements
     bias = int(node.optional(1) is not None)
     return Cost(flops=elements * (GELU + bias), transcendentals=elements)

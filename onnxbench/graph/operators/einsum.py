@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from onnxbench.graph.cost import Cost
 from onnxbench.graph.dims import product
 from onnxbench.graph.network import Unknown
+from onnxbench.graph.operators.attention import paddle_nothing
 from onnxbench.graph.operators.operands import broadcast, times, type_name
 from onnxbench.graph.operators.row import Operator
 
@@ -132,4 +133,4 @@ def _pair(labels: Labels, sizes: Mapping[str, int]) -> int:
     return macs
 
 
-ROWS = {("", "Einsum"): Operator("contraction", einsum, paddle=lambda _: 0)}
+ROWS = {("", "Einsum"): Operator("contraction", einsum, paddle=paddle_nothing)}

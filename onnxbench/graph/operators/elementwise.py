@@ -63,7 +63,7 @@ def dropout(node: Node) -> Cost:
 
 
 def bias_dropout(node: Node) -> Cost:
-    """1 FLOP per element for the bias, 1 for a residual; 3 more while training (com.microsoft)."""
+    """1 FLOP per element for the bias, 1 for a residual; 3 more while training."""
     always = 1 + int(node.optional(2) is not None)
     training = node.optional(4)
     if training is None or constant_scalar(training) == 0:
@@ -72,12 +72,12 @@ def bias_dropout(node: Node) -> Cost:
 
 
 def bias_add(node: Node) -> Cost:
-    """1 FLOP per output element for the bias, 1 for the residual (com.microsoft)."""
+    """1 FLOP per output element for the bias, 1 for the residual."""
     return Cost(flops=node.output().elements * (len(node.inputs) - 1))
 
 
 def all_finite(node: Node) -> Cost:
-    """1 FLOP per element of every input (com.microsoft)."""
+    """1 FLOP per element of every input."""
     flops: Count = 0
     for tensor in node.inputs:
         if tensor is not None:

@@ -39,12 +39,12 @@ def rotary_embedding(node: Node) -> Cost:
 
 
 def contrib_rotary_embedding(node: Node) -> Cost:
-    """3 FLOPs per rotated element (com.microsoft)."""
+    """3 FLOPs per rotated element."""
     return _rotary(node, caches=(2, 3), positions=1)
 
 
 def gemma_rotary_embedding(node: Node) -> Cost:
-    """3 FLOPs per element of query and key, a sine and a cosine per angle (com.microsoft)."""
+    """3 FLOPs per element of query and key, a sine and a cosine per angle."""
     angles = node.input(0).elements * 2
     turned = node.output(0).elements + node.output(1).elements
     return Cost(flops=turned * _TURN + angles, transcendentals=angles)

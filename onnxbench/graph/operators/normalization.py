@@ -95,17 +95,17 @@ def instance_normalization(node: Node) -> Cost:
 
 
 def group_norm(node: Node) -> Cost:
-    """8 FLOPs per element, 2 for a SiLU behind it (com.microsoft)."""
+    """8 FLOPs per element, 2 for a SiLU behind it."""
     return _group_norm(node, 0)
 
 
 def skip_group_norm(node: Node) -> Cost:
-    """8 FLOPs per element, 1 for the residual, 1 for a bias, 2 for a SiLU (com.microsoft)."""
+    """8 FLOPs per element, 1 for the residual, 1 for a bias, 2 for a SiLU."""
     return _group_norm(node, 1 + int(node.optional(4) is not None))
 
 
 def branchwise_rms_norm(node: Node) -> Cost:
-    """5 FLOPs per element, 4 without a scale, a square root per branch (com.microsoft)."""
+    """5 FLOPs per element, 4 without a scale, a square root per branch."""
     data = node.input(0)
     flops = RMS if node.optional(1) is not None else RMS - 1
     branches = node.attribute("num_branches", 0)
@@ -114,7 +114,7 @@ def branchwise_rms_norm(node: Node) -> Cost:
 
 
 def gated_rms_norm(node: Node) -> Cost:
-    """5 FLOPs per element, 2 for a sigmoid gate or 3 for a SiLU gate (com.microsoft)."""
+    """5 FLOPs per element, 2 for a sigmoid gate or 3 for a SiLU gate."""
     elements = node.input(0).elements
     gate = 2 if node.attribute("activation", "silu") == "sigmoid" else 3
     roots = floor_div(elements, node.input(1).elements)
@@ -124,7 +124,7 @@ def gated_rms_norm(node: Node) -> Cost:
 def engram_gate(node: Node) -> Cost:
     """13 FLOPs per element: two RMS norms, their dot product, the gate; 5 more for the last norm.
 
-    A gate is 6 FLOPs, two of them transcendental: sqrt and sigmoid (com.microsoft).
+    A gate is 6 FLOPs, two of them transcendental: sqrt and sigmoid.
     """
     key = node.input(0)
     normed = RMS if len(node.outputs) > 1 and node.outputs[1] is not None else 0
@@ -134,7 +134,7 @@ def engram_gate(node: Node) -> Cost:
 
 
 def qordered_layer_normalization(node: Node) -> Cost:
-    """12 FLOPs per element: out of int8, 8, and into int8 again (com.microsoft)."""
+    """12 FLOPs per element: out of int8, 8, and into int8 again."""
     return _by_row(node, NORM + _REQUANTIZED)
 
 

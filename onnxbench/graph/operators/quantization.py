@@ -28,23 +28,23 @@ _CONTRIB = "com.microsoft"
 
 
 def binary(node: Node) -> Cost:
-    """2 FLOPs per element of both inputs, 3 per output element (com.microsoft)."""
+    """2 FLOPs per element of both inputs, 3 per output element."""
     ends = (node.input(0).elements + node.input(3).elements) * STEP
     return Cost(flops=ends + node.output().elements * (1 + STEP))
 
 
 def average_pool(node: Node) -> Cost:
-    """Prod(out) · prod(kernel) FLOPs, 2 per element at each end (com.microsoft)."""
+    """A pool of prod(out) · prod(kernel) FLOPs, 2 per element at each end."""
     return Cost(flops=_ends(node) + node.output().elements * window(node))
 
 
 def global_average_pool(node: Node) -> Cost:
-    """1 FLOP per input element, 2 per element at each end (com.microsoft)."""
+    """1 FLOP per input element, 2 per element at each end."""
     return Cost(flops=_ends(node) + node.input(0).elements)
 
 
 def concat(node: Node) -> Cost:
-    """4 FLOPs per output element: every input has a scale of its own (com.microsoft)."""
+    """4 FLOPs per output element: every input has a scale of its own."""
     return Cost(flops=node.output().elements * 2 * STEP)
 
 

@@ -51,10 +51,9 @@ def _reduction(weights: _Weights, formula: str) -> Rule:
             transcendentals=inputs * weights.evaluations + results * weights.roots,
         )
 
-    rule.__doc__ = f"{weights.before + 1} per input element"
-    if weights.after:
-        rule.__doc__ += f", {weights.after} per result"
-    rule.__doc__ += f": {formula}."
+    flops = "1 FLOP" if weights.before == 0 else f"{weights.before + 1} FLOPs"
+    after = f", {weights.after} per result" if weights.after else ""
+    rule.__doc__ = f"{flops} per input element{after}: {formula}."
     return rule
 
 
@@ -75,7 +74,7 @@ def log_softmax(node: Node) -> Cost:
 
 
 def bias_softmax(node: Node) -> Cost:
-    """6 FLOPs per element, 1 transcendental: a sum, then softmax (com.microsoft)."""
+    """6 FLOPs per element, 1 transcendental: a sum, then softmax."""
     elements = node.output().elements
     return Cost(flops=elements * (SOFTMAX + 1), transcendentals=elements)
 

@@ -69,7 +69,7 @@ def region_align(node: Node) -> Cost:
 
 
 def crop_and_resize(node: Node) -> Cost:
-    """8 FLOPs per output element, nearest 0 (com.microsoft)."""
+    """8 FLOPs per output element, nearest 0."""
     nearest = node.attribute("mode", "bilinear") == "nearest"
     return Cost(flops=0 if nearest else node.output().elements * 4 * _PER_TAP)
 

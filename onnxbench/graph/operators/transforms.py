@@ -50,12 +50,12 @@ def stft(node: Node) -> Cost:
 
 
 def rfft(node: Node) -> Cost:
-    """5 · N · log2(N) FLOPs per transform of N real points, else N² (com.microsoft)."""
+    """5 · N · log2(N) FLOPs per transform of N real points, else N²."""
     return _real_fourier(node, node.input(0).dims)
 
 
 def irfft(node: Node) -> Cost:
-    """5 · N · log2(N) FLOPs per transform into N real points, else N² (com.microsoft)."""
+    """5 · N · log2(N) FLOPs per transform into N real points, else N²."""
     return _real_fourier(node, node.output().dims)
 
 
@@ -67,13 +67,13 @@ def determinant(node: Node) -> Cost:
 
 
 def inverse(node: Node) -> Cost:
-    """2 · n³ FLOPs of elimination for an n × n matrix (com.microsoft)."""
+    """2 · n³ FLOPs of elimination for an n × n matrix."""
     *batch, _, size = _square(node)
     return Cost(flops=product(batch) * size * size * size * 2)
 
 
 def pairwise_distances(node: Node) -> Cost:
-    """3 FLOPs per pair of rows and coordinate: a difference, its square, a sum (com.microsoft)."""
+    """3 FLOPs per pair of rows and coordinate: a difference, its square, a sum."""
     metric = node.attribute("metric", "sqeuclidean")
     if metric not in _DISTANCES:
         raise Unknown(f"the metric {str(metric)[:40]!r}")
