@@ -1,9 +1,16 @@
-"""``python -m benchmarks [NAME …] [--tiny] [--write]``, from a clone."""
+"""``python -m benchmarks [NAME …] [--tiny] [--write]``, from a clone.
+
+The figures of the static analyzer (``python -m benchmarks analyzer``) compare it with other tools
+and with networks that are exported for it. Both need packages that onnxbench does not:
+``--other-tools`` is a Python that has what `benchmarks/analyzer/requirements.txt` lists, and
+``--zoo`` a folder that `benchmarks/analyzer/export_zoo.py` has filled.
+"""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from pathlib import Path
 from subprocess import SubprocessError
@@ -13,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import machine, page
+from benchmarks.analyzer import others, zoo
 from benchmarks.figure import progress
 from onnxbench.errors import OnnxBenchError
 from onnxbench.targets.lock import Holder, measuring_lock
@@ -23,8 +31,12 @@ if TYPE_CHECKING:
     from onnxbench.types import JsonObject
 
 ALWAYS = ("null", "sleep", "loop", "isolation", "help", "parent", "sweep", "a_a")
+ANALYZER = (
+    "analyzer_traps", "analyzer_light", "analyzer_node_tests", "analyzer_torchvision",
+    "analyzer_timm", "analyzer_dynamic", "analyzer_memory", "analyzer_speed", "analyzer_large",
+)  # fmt: skip
 WHEN_NAMED = ("make_run",)
-NAMES = ALWAYS + WHEN_NAMED
+NAMES = ALWAYS + ANALYZER + WHEN_NAMED
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
@@ -36,7 +48,7 @@ def main() -> int:
     asked = _arguments()
     table = Table("figure", "target", "measured", "met")
     missed = failed = False
-    for name in asked.names or ALWAYS:
+    for name in asked.names:
         try:
             found = measure(name, tiny=asked.tiny)
         except (OnnxBenchError, SubprocessError) as error:
@@ -57,7 +69,9 @@ def measure(name: str, *, tiny: bool) -> JsonObject:
     def say(holder: Holder | None) -> None:
         progress(f"waiting: this host is measuring for {safe_text(str(holder), 300)}")
 
-    module = importlib.import_module(f"benchmarks.{name}")
+    group, _, figure_of = name.partition("_")
+    where = f"analyzer.figures.{figure_of}" if group == "analyzer" else name
+    module = importlib.import_module(f"benchmarks.{where}")
     with measuring_lock(f"python -m benchmarks {name}", on_wait=say):
         progress(f"{name} ...")
         before = machine.look(0.1 if tiny else 1.0)
@@ -74,17 +88,34 @@ def _arguments() -> argparse.Namespace:
         "names",
         metavar="NAME",
         nargs="*",
-        help=f"{', '.join(ALWAYS)}; only when named: {', '.join(WHEN_NAMED)}",
+        help=f"{', '.join(ALWAYS)}; only when named: {', '.join(ANALYZER + WHEN_NAMED)}, "
+        "and analyzer for all of them",
     )
     parser.add_argument("--tiny", action="store_true", help="try the code; the numbers mean little")
     parser.add_argument("--write", action="store_true", help="write docs/figures.md")
+    parser.add_argument(
+        "--other-tools", metavar="PYTHON", help=f"that has them ({others.VARIABLE})"
+    )
+    parser.add_argument("--zoo", metavar="FOLDER", help=f"of exported networks ({zoo.VARIABLE})")
     asked = parser.parse_args()
     for name in asked.names:
-        if name not in NAMES:
+        if name not in (*NAMES, "analyzer"):
             parser.error(f"no figure {safe_text(name)}; there are {', '.join(NAMES)}")
     if asked.tiny and asked.write:
         parser.error("--tiny numbers are not published: leave --write out")
+    asked.names = _expanded(asked.names)
+    for variable, value in ((others.VARIABLE, asked.other_tools), (zoo.VARIABLE, asked.zoo)):
+        if value is not None:
+            os.environ[variable] = value
     return asked
+
+
+def _expanded(names: list[str]) -> list[str]:
+    """Return the figures that are meant, each once."""
+    groups = {"analyzer": ANALYZER}
+    return list(dict.fromkeys(name for each in names for name in groups.get(each, (each,)))) or [
+        *ALWAYS
+    ]
 
 
 if __name__ == "__main__":

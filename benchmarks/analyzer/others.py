@@ -10,43 +10,23 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onnxbench.text import safe_text
+from benchmarks.analyzer.found import of_others
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from onnxbench.types import JsonObject
+    from benchmarks.analyzer.found import Found
 
+TOOLS = ("onnx-tool", "onnx_opcounter", "qonnx")
 VARIABLE = "ONNXBENCH_OTHER_TOOLS"
 SCRIPT = Path(__file__).with_name("other_tools.py")
 MISSING = f"other tools not asked: {VARIABLE} is not set"
 LIMIT_BYTES = 12 << 30
 """Private memory that another tool may use."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a tool says of a file. ``said``: what it told us that it leaves out; ``error``: why it
-    has no numbers."""
-
-    macs: int | None = None
-    params: int | None = None
-    said: tuple[str, ...] = ()
-    error: str = ""
-
-
-def read(line: str) -> Found:
-    """Return what one line of the script says."""
-    found: JsonObject = json.loads(line)
-    if "error" in found:
-        return Found(error=safe_text(found["error"], 300))
-    said = tuple(safe_text(each, 100) for each in found["said"])
-    return Found(found["macs"], found["params"], said)
 
 
 @cache
@@ -78,4 +58,4 @@ def count(tool: str, files: Sequence[Path], limit_s: float) -> list[Found]:
         [*command(tool), *limits, *(str(each.absolute()) for each in files)],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8", check=True,
     )  # fmt: skip
-    return [read(line) for line in ended.stdout.splitlines()]
+    return [of_others(line) for line in ended.stdout.splitlines()]
