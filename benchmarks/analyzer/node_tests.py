@@ -85,7 +85,8 @@ def _case(test: Any, *, symbolic: bool) -> Case:
     graph = model.graph
     del graph.value_info[:]
     sizes: dict[str, int] = {}
-    for value, array in zip(list(graph.input), given, strict=True):
+    for value, each in zip(list(graph.input), given, strict=True):
+        array = np.asarray(each) if isinstance(each, np.generic) else each
         if isinstance(array, np.ndarray) and array.dtype.kind in "iu" and array.size <= SMALL:
             graph.initializer.append(numpy_helper.from_array(array, value.name))
             graph.input.remove(value)

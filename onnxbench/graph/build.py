@@ -76,12 +76,13 @@ class Builder:
             for info in proto.output:
                 if info.name not in made and not values[info.name].constant:
                     del values[info.name]
-        graph.nodes = [self._node(node, graph) for node in sorted_nodes(proto.node)]
+        graph.nodes = [self.node(node, graph) for node in sorted_nodes(proto.node)]
         graph.inputs = [values[info.name] for info in proto.input if not values[info.name].constant]
         graph.outputs = [found for info in proto.output if (found := graph.value(info.name))]
         return graph
 
-    def _node(self, proto: NodeProto, graph: Graph) -> Node:
+    def node(self, proto: NodeProto, graph: Graph) -> Node:
+        """Return ``proto`` as a node of ``graph``, which has its inputs by now."""
         values = graph.values
         inputs: list[Tensor | None] = []
         for name in proto.input:

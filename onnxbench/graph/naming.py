@@ -41,6 +41,7 @@ class Names:
     def __init__(self, binding: Binding) -> None:
         self.originals: dict[str, str] = {}
         self.notes: list[str] = []
+        self.invented = 0
         self._sizes: dict[str, int] = {}
         self._dims: dict[str, Dim] = {}
         self._taken: set[str] = set()
@@ -58,6 +59,7 @@ class Names:
 
     def fresh(self, hint: str) -> Dim:
         """Return a new dim whose name starts like ``hint``; its size, if the user gives it."""
+        self.invented += 1
         return self._bound(self._new(hint))
 
     def known(self, text: str) -> Dim | None:

@@ -10,13 +10,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from onnxbench.graph.bodies import body_of
 from onnxbench.graph.build import build
+from onnxbench.graph.declared import Declared
+from onnxbench.graph.engines import Reference
 from onnxbench.graph.naming import Names
 from onnxbench.graph.prepare import prepare
+from onnxbench.graph.profile import Binding
+from onnxbench.graph.settle import Settler
 
 if TYPE_CHECKING:
     from onnxbench.graph.network import Graph, Node
-    from onnxbench.graph.profile import Binding
     from onnxbench.graph.reader import Stripped
 
 
@@ -37,6 +41,7 @@ def infer(stripped: Stripped, binding: Binding) -> Graph:
     model = onnx.ModelProto.FromString(data)
     del data
     graph = build(model, dims, inlined.stored)
+    Settler(names, Declared(stripped.model, graph, names)).graph(graph)
     names.check_all_used()
     graph.dim_names = names.originals
     graph.notes += [*inlined.notes, *names.notes]
@@ -44,6 +49,11 @@ def infer(stripped: Stripped, binding: Binding) -> Graph:
 
 
 def expand(node: Node) -> Graph | None:
-    """Return the body of a standard operator that is a function, at the shapes of ``node``."""
-    del node
-    return None
+    """Return the body of a standard operator that is a function, at the shapes of ``node``.
+
+    Its inputs are the inputs of ``node`` themselves. None if the operator has no body.
+    """
+    body = body_of(node, Reference())
+    if body is not None:
+        Settler(Names(Binding())).graph(body)
+    return body

@@ -116,6 +116,14 @@ class WireFile:
         )
 
 
+def fields_of(data: bytes, start: int, end: int) -> Iterator[Field]:
+    """Yield the fields of the message at ``start``..``end`` of ``data``, which was read before."""
+    while start < end:
+        tag, value, length = _header(data, start)
+        yield Field(tag >> 3, tag & 7, start, value, value + length)
+        start = value + length
+
+
 def too_large(at: int) -> RefusedInput:
     """Return the refusal of a model whose structure alone fills memory."""
     return RefusedInput(

@@ -1,0 +1,270 @@
+"""Finds out, node by node, what the first pass over a model left open.
+
+Per node the sources are, in this order: the rules of `onnxbench.graph.rules`, ONNX's inference,
+onnx-shape-inference, and the body of the operator if it is a function. Later ones are asked only
+while something is missing. Where two of them say different numbers, the dim is unknown: a wrong
+shape would make wrong costs look exact. A size that depends on data becomes a symbol with the name
+of the node that makes it, so that the user can give it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from onnxbench.graph.bodies import body_of
+from onnxbench.graph.dims import TooComplex
+from onnxbench.graph.engines import NOTHING, Found, Reference, Symbolic
+from onnxbench.graph.flow import FLOWS
+from onnxbench.graph.fold import fold
+from onnxbench.graph.network import Unknown
+from onnxbench.graph.rules import CORRECTED, RULES, dtype_of
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Sequence
+
+    from onnxbench.graph.declared import Declared
+    from onnxbench.graph.dims import Dim
+    from onnxbench.graph.naming import Names
+    from onnxbench.graph.network import Graph, Node, Tensor
+
+MAX_BODIES = 8
+"""Bodies of operators inside one another."""
+
+
+class Settler:
+    """One settling of a model, or of the body of an operator.
+
+    ``declared``: what the file says of values of the main graph, believed last.
+    """
+
+    def __init__(self, names: Names, declared: Declared | None = None) -> None:
+        self.names = names
+        self.visits = 0
+        self._declared = declared
+        self._reference = Reference()
+        self._symbolic = Symbolic()
+        self._known: dict[Hashable, list[Found]] = {}
+        self._named: dict[tuple[Tensor, int], Dim] = {}
+        self._trips: dict[Node, Dim] = {}
+        self._changed: set[Tensor] = set()
+        self._depth = 0
+
+    def graph(self, graph: Graph) -> None:
+        """Settle the nodes of ``graph``, which stand in an order in which they can run."""
+        for node in graph.nodes:
+            self.node(node)
+
+    def inside(self, graph: Graph) -> None:
+        """Settle a subgraph whose inputs have changed."""
+        for node in graph.nodes:
+            if node.op == "Constant" and not node.domain:
+                continue
+            for output in node.outputs:
+                if output is not None:
+                    output.dtype, output.shape, output.type = 0, None, None
+                    output.value = output.formulas = None
+        self.graph(graph)
+
+    def node(self, node: Node) -> None:
+        """Settle the outputs of ``node``."""
+        self.visits += 1
+        flow = FLOWS.get(node.op) if node.graphs and not node.domain else None
+        if flow is not None:
+            self.settle(node, flow(self, node))
+        elif node.graphs:
+            for inner in node.graphs.values():
+                self.inside(inner)
+            self.settle(node, [NOTHING] * len(node.outputs))
+        elif not self._is_settled(node):
+            self.settle(node, self._infer(node))
+        fold(node)
+
+    def _is_settled(self, node: Node) -> bool:
+        for output in node.outputs:
+            if output is not None and not _is_complete(output):
+                return False
+        if node.op in CORRECTED and not node.domain:
+            return False
+        return not self._changed or not any(each in self._changed for each in node.inputs)
+
+    # ------------------------------------------------------------------------------------ sources
+
+    def _infer(self, node: Node) -> list[Found]:
+        """Return what the sources agree on for each output."""
+        key = _key(node)
+        known = self._known.get(key) if key is not None else None
+        if known is None:
+            invented = self.names.invented
+            known = self._ask(node)
+            if key is not None and self.names.invented == invented:
+                self._known[key] = known
+        return known
+
+    def _ask(self, node: Node) -> list[Found]:
+        answers: list[list[Found]] = []
+        ruled = _ruled(node)
+        if ruled is not None:
+            answers.append(ruled)
+        if node.op in CORRECTED and not node.domain:
+            return ruled or [NOTHING] * len(node.outputs)
+        for ask in (self._reference.infer, self._symbolic.infer, self._by_body):
+            agreed = _agreed(node, answers)
+            if all(
+                wanted is None or found.complete
+                for found, wanted in zip(agreed, node.outputs, strict=True)
+            ):
+                return agreed
+            answer = ask(node)
+            if answer is not None:
+                answers.append(answer)
+        return _agreed(node, answers)
+
+    def _by_body(self, node: Node) -> list[Found] | None:
+        if self._depth >= MAX_BODIES:
+            return None
+        body = body_of(node, self._reference)
+        if body is None:
+            return None
+        self._depth += 1
+        try:
+            self.graph(body)
+        finally:
+            self._depth -= 1
+        return [found_in(output) for output in body.outputs[: len(node.outputs)]]
+
+    # -------------------------------------------------------------------------------------- result
+
+    def settle(self, node: Node, found: Sequence[Found]) -> None:
+        """Give the outputs of ``node`` what was found, and names to their unknown dims."""
+        marks: dict[str, Dim] = {}
+        fresh = not any(each in self._changed for each in node.inputs)
+        for index, (output, of) in enumerate(zip(node.outputs, found, strict=True)):
+            if output is None:
+                continue
+            if fresh and (output.dtype or output.type) and node.op not in CORRECTED:
+                of = _agreement([of, found_in(output)])  # noqa: PLW2901 - with the first pass
+            before = output.shape
+            output.dtype = of.dtype or output.dtype
+            output.type = of.type or output.type
+            if output.type is not None:
+                continue
+            declared = self._declared.find(output) if self._declared is not None else None
+            if declared is not None and not _is_complete(output, of.shape):
+                output.dtype = output.dtype or declared.dtype
+                of = declared.filled(of)  # noqa: PLW2901
+            output.shape = self._shape(node, index, output, of.shape, marks)
+            if before is not None and _differ(before, output.shape):
+                self._changed.add(output)
+
+    def _shape(
+        self,
+        node: Node,
+        index: int,
+        output: Tensor,
+        shape: tuple[Dim | str | None, ...] | None,
+        marks: dict[str, Dim],
+    ) -> tuple[Dim | None, ...] | None:
+        if shape is None:
+            return None
+        unknown = sum(dim is None or isinstance(dim, str) for dim in shape)
+        dims: list[Dim | None] = []
+        for axis, dim in enumerate(shape):
+            if dim is not None and not isinstance(dim, str):
+                dims.append(dim)
+                continue
+            mark = dim
+            if mark in marks:
+                dims.append(marks[mark])
+                continue
+            place = f"{index or ''}_{axis}" if unknown > 1 else f"{index or ''}"
+            named = self.named(output, axis, f"{node.name or node.op}_n{place}")
+            if mark is not None:
+                marks[mark] = named
+            dims.append(named)
+        return tuple(dims)
+
+    def named(self, output: Tensor, axis: int, hint: str) -> Dim:
+        """Return the symbol of a dim that depends on data; always the same one."""
+        key = (output, axis)
+        if key not in self._named:
+            self._named[key] = self.names.fresh(hint)
+        return self._named[key]
+
+    def trips(self, node: Node) -> Dim:
+        """Return the symbol of how often the body of ``node`` runs."""
+        if node not in self._trips:
+            self._trips[node] = self.names.fresh(f"n_{node.op}_{len(self._trips)}")
+        return self._trips[node]
+
+
+def found_in(tensor: Tensor) -> Found:
+    """Return what is known of ``tensor``."""
+    return Found(tensor.dtype, tensor.shape, tensor.type)
+
+
+def _is_complete(tensor: Tensor, shape: Sequence[object] | None = None) -> bool:
+    if tensor.type is not None:
+        return True
+    shape = tensor.shape if shape is None else shape
+    return bool(tensor.dtype) and shape is not None and None not in shape
+
+
+def _differ(before: Sequence[Dim | None], after: Sequence[Dim | None] | None) -> bool:
+    """Tell whether what was known before is no longer so."""
+    if after is None or len(before) != len(after):
+        return True
+    return any(old is not None and old != new for old, new in zip(before, after, strict=True))
+
+
+def _ruled(node: Node) -> list[Found] | None:
+    rule = RULES.get(node.op) if not node.domain else None
+    if rule is None or len(node.outputs) != 1:
+        return None
+    try:
+        return [Found(dtype_of(node), rule(node))]
+    except (Unknown, TooComplex, ArithmeticError, TypeError, ValueError, IndexError):
+        return None  # of damaged graphs, and of sizes that depend on data
+
+
+def _agreed(node: Node, answers: Sequence[Sequence[Found]]) -> list[Found]:
+    return [
+        _agreement([answer[index] for answer in answers if index < len(answer)])
+        for index in range(len(node.outputs))
+    ]
+
+
+def _agreement(found: Iterable[Found]) -> Found:
+    """Return what all sources together know; where they contradict one another, nothing."""
+    found = list(found)
+    dtype = next((each.dtype for each in found if each.dtype), 0)
+    of = next((each.type for each in found if each.type is not None), None)
+    shapes = [each.shape for each in found if each.shape is not None]
+    if of is not None or len({len(shape) for shape in shapes}) != 1:
+        return Found(dtype, None, of)
+    return Found(dtype, tuple(_agreed_dim(column) for column in zip(*shapes, strict=True)))
+
+
+def _agreed_dim(column: Sequence[Dim | str | None]) -> Dim | str | None:
+    numbers = {dim for dim in column if isinstance(dim, int)}
+    if numbers:
+        return numbers.pop() if len(numbers) == 1 else None
+    formulas = [dim for dim in column if dim is not None and not isinstance(dim, str)]
+    texts = [dim for dim in column if isinstance(dim, str)]
+    return next(iter(formulas + texts), None)  # type: ignore[operator]
+
+
+def _key(node: Node) -> Hashable | None:
+    """Return what the shapes of the outputs follow from; None if that has no short form."""
+    inputs: list[Hashable] = []
+    for tensor in node.inputs:
+        if tensor is None:
+            inputs.append(None)
+            continue
+        if tensor.type is not None:
+            return None
+        value = tensor.value.tobytes() if tensor.value is not None else None
+        formulas = None if tensor.formulas is None else tuple(tensor.formulas.reshape(-1).tolist())
+        inputs.append((tensor.dtype, tensor.shape, value, formulas))
+    attributes = b"".join(each.SerializeToString() for each in node.proto.attribute)
+    wanted = tuple(output is not None for output in node.outputs)
+    return (node.op, node.domain, node.opset, attributes, tuple(inputs), wanted)
