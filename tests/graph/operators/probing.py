@@ -11,7 +11,9 @@ import onnx
 from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, TensorProto, helper
 from onnx.numpy_helper import from_array
 
+from onnxbench.graph.dims import parse
 from onnxbench.graph.payloads import BITS
+from onnxbench.graph.profile import GraphProfile
 
 Shape = Sequence[int | str]
 MS = "com.microsoft"
@@ -36,6 +38,39 @@ class Probe:
     model: Callable[[], ModelProto]
     truth: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
+
+
+FORMULAS = {"macs", "macs_least", "elementwise", "transcendentals", "bytes_read", "bytes_written"}
+
+
+def differences(probe: Probe, found: GraphProfile) -> dict[str, tuple[Any, Any]]:
+    """Return what ``found`` says otherwise than the truth: each figure with (said, true)."""
+    said = _figures(found)
+    truth = {
+        name: parse(each) if name in FORMULAS and isinstance(each, str) else each
+        for name, each in probe.truth.items()
+        if name != "note"
+    }
+    truth["exact"] = "macs_least" not in truth and "unknown" not in truth
+    return {name: (said[name], each) for name, each in truth.items() if said[name] != each}
+
+
+def _figures(found: GraphProfile) -> dict[str, Any]:
+    """Return what a truth may speak of."""
+    parameters = found.parameters
+    names = ("params", "buffers", "other", "dead", "weight_bytes", "sparse_stored", "tied")
+    return {
+        "macs": found.macs,
+        "macs_least": found.macs_least,
+        "elementwise": found.flops - 2 * found.macs,
+        "transcendentals": found.transcendentals,
+        "bytes_read": found.bytes_read,
+        "bytes_written": found.bytes_written,
+        "unknown": tuple(each.op for each in found.unknown),
+        "precision": "".join(found.macs_by_precision),
+        "exact": found.exact,
+        **{name: getattr(parameters, name) for name in names},
+    }
 
 
 def node(
