@@ -34,14 +34,25 @@ def _commands(name: str, command: Any) -> list[str]:
 def _one(name: str, command: Any) -> list[str]:
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
-    usage = " ".join([name, *(f"[{p.name.upper()} …]" for p in arguments)])
+    usage = " ".join([name, *map(_shown, arguments)])
     lines = [f"## `{name}`", "", f"    {usage}", "", (command.help or "").strip(), ""]
     if not options and not any(p.help for p in arguments):
         return lines
     lines += ["| option | meaning |", "|---|---|"]
     lines += [f"| `{p.name.upper()}` | {p.help} |" for p in arguments if p.help]
-    lines += [f"| {', '.join(f'`{o}`' for o in p.opts)} | {p.help}{_default(p)} |" for p in options]
+    lines += [f"| {_names(p)} | {p.help}{_default(p)} |" for p in options]
     return [*lines, ""]
+
+
+def _shown(argument: Any) -> str:
+    name = str(argument.name.upper())
+    return f"[{name} …]" if argument.nargs == -1 else name
+
+
+def _names(option: Any) -> str:
+    first, *others = option.opts
+    value = f" {option.metavar.replace('|', ', ')}" if option.metavar else ""
+    return ", ".join(f"`{name}`" for name in [first + value, *others])
 
 
 def _default(option: Any) -> str:

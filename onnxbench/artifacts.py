@@ -9,16 +9,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from onnxbench import registry
 from onnxbench.errors import ExportError, UsageError
-from onnxbench.types import ModelSpec
 
 if TYPE_CHECKING:
     from onnxbench.protocols import Exporter
+    from onnxbench.types import ModelSpec
 
 
 def spec_for_file(path: str) -> ModelSpec:
     """Return the ModelSpec of a file dropped on the command line; its id is the file's name."""
+    from onnxbench.types import ModelSpec  # noqa: PLC0415 - `is_file_argument` has to be quick
+
     return ModelSpec(id=Path(path).name or path, source=f"file:{path}", weights="file")
 
 
@@ -32,6 +33,8 @@ def locate(spec: ModelSpec, folder: Path) -> Path:
 
     Raises UsageError for an unknown source or a missing file, ExportError otherwise.
     """
+    from onnxbench import registry  # noqa: PLC0415
+
     exporter = cast("Exporter", registry.load(registry.find_exporter(spec.scheme)))
     try:
         return exporter.export(spec, folder)

@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from onnxbench.types import ModelSpec
+    from onnxbench.workload import Ask
 
 PREFLIGHT_S = 60.0
 """Seconds for a small file; more is added by size, for all of it is hashed."""
 
 HASH_BYTES_PER_S = 50e6
 """Slower than any disk that models are kept on."""
+
+ANALYSIS_S = 30.0
+"""Seconds for the static analysis at all shapes; five are enough for 100,000 nodes."""
 
 
 def take_in(
@@ -34,11 +38,13 @@ def take_in(
     keep: Path,
     memory_bytes: int | None,
     life_s: float | None = None,
+    asks: Sequence[Ask] = (),
 ) -> Candidate:
     """Return ``spec`` as a candidate: with its artifact, or with the result that refuses it.
 
     ``inputs``: the user's ``--inputs``; tensors read from a data set are written to ``keep``.
-    ``life_s``: when to kill the child in any case.
+    ``life_s``: when to kill the child in any case. ``asks``: the network is analyzed at the shapes
+    that each of them leads to.
     Raises UsageError when there is no such file, or when the inputs file is no good.
     """
     try:
@@ -55,8 +61,13 @@ def take_in(
             "parent_pid": os.getpid(),
             "memory_bytes": memory_bytes,
             "limit_s": limit_s,
+            "asks": [
+                {"batch": ask.batch, "dims": dict(ask.dims), "shapes": dict(ask.shapes)}
+                for ask in asks
+            ],
+            "analysis_limit_s": ANALYSIS_S,
         },
-        Limits(steady_s=limit_s, life_s=life_s),
+        Limits(steady_s=limit_s + ANALYSIS_S, life_s=life_s),
     )
     found: dict[str, Any] = dict(result.measurement or {})
     if result.error is not None and result.error["kind"] == "bad-inputs-file":
@@ -73,6 +84,10 @@ def take_in(
                 document["name"], document["path"], document["member"], document["sha256"]
             )
             for document in found.get("expected", ())
+        ),
+        tuple(
+            ({name: tuple(shape) for name, shape in each["shapes"].items()}, each["static"])
+            for each in found.get("static", ())
         ),
     )
 

@@ -15,7 +15,7 @@ from onnxbench.types import Cell, Limits, PlannedCell, Sampling, Skip, digest
 from onnxbench.workload import Ask, make_workload, symbols
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from onnxbench.types import (
         Artifact,
@@ -41,13 +41,17 @@ START_S = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model with what pre-flight said of it: an artifact, or the result that refuses it."""
+    """A model with what pre-flight said of it: an artifact, or the result that refuses it.
+
+    ``static``: input shapes, each with what the analyzer found at them.
+    """
 
     spec: ModelSpec
     artifact: Artifact | None
     preflight: ChildResult
     given: tuple[GivenTensor, ...] = ()
     expected: tuple[ExpectedOutput, ...] = ()
+    static: tuple[tuple[Mapping[str, tuple[int, ...]], JsonObject], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +236,9 @@ def _cross(
                 source=candidate.spec.source,
                 runtime_build=f"{choice.capability.distribution} {choice.capability.version}",
                 worker=choice.worker,
+                static=next(
+                    (found for shapes, found in candidate.static if shapes == workload.shapes), None
+                ),
             )
 
 

@@ -253,7 +253,7 @@ class _Run:
         for progress in self._cells:
             planned, stop = progress.planned, progress.stop or self.outcome.ending
             children = self._store.children(self.outcome.run_id, planned.cell.cell_id)
-            record = summarize(planned.cell, children, self._plan.sampling, stop)
+            record = summarize(planned.cell, children, self._plan.sampling, stop, planned.static)
             record["artifact"] = _artifact_document(planned.artifact)
             record["inputs"]["tensors"] = [
                 {k: v for k, v in dataclasses.asdict(recipe).items() if k != "path"}

@@ -361,7 +361,7 @@ class PlannedCell:
 
     ``adapter`` is ``package.module:attribute``; ``source`` where the model came from;
     ``runtime_build`` the distribution and version that the adapter's probe found; ``worker`` the
-    hash of the bundle that measures.
+    hash of the bundle that measures. ``static``: what the analyzer found at the cell's shapes.
     """
 
     cell: Cell
@@ -372,6 +372,7 @@ class PlannedCell:
     source: str = ""
     runtime_build: str = ""
     worker: str = ""
+    static: JsonObject | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,10 @@ import typer
 from typer.exceptions import TyperException
 
 from onnxbench import __version__
+from onnxbench.cli.analyze import analyze
 from onnxbench.cli.doctor import doctor
 from onnxbench.cli.lists import list_app
+from onnxbench.cli.plain import PlainCommand, PlainGroup
 from onnxbench.cli.results import merge, report, show
 from onnxbench.cli.run import run
 from onnxbench.errors import OnnxBenchError, UsageError
@@ -20,12 +22,14 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="onnxbench",
+    cls=PlainGroup,
     help="Learn how fast, how big and how accurate every ONNX model is on every runtime you own.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(run)
+app.command(cls=PlainCommand)(analyze)
 app.command()(report)
 app.command()(show)
 app.add_typer(list_app, name="list")

@@ -135,6 +135,7 @@ def _take_in(request: Request, keep: Path, progress: Progress, bounds: Bounds) -
             keep=folder,
             memory_bytes=request.limits.memory_bytes,
             life_s=bounds.left_s,
+            asks=[replace(request.ask, batch=batch) for batch in request.sweep.batches],
         )
         if bounds.left_s == 0 and candidate.preflight.status == "timeout-hard":
             break  # killed because the run's time was up, which says nothing about the model

@@ -1,10 +1,12 @@
 """The pre-flight child: ``python -m onnxbench.graph JOB.json CHANNEL``.
 
+It checks one file and, if that is good, counts what its network costs at the shapes asked for.
 Parsing a foreign file happens here and never in the measuring parent, which imports no onnx.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -17,7 +19,12 @@ from onnxbench.worker import guard
 from onnxbench.worker.wire import write_frame
 
 if TYPE_CHECKING:
-    from onnxbench.types import ErrorDoc, JsonObject
+    from collections.abc import Sequence
+
+    from onnxbench.types import Artifact, ErrorDoc, GivenTensor, JsonObject
+
+SLACK_S = 10.0
+"""What ending an analysis that is overdue may take, before this process itself is."""
 
 
 def main() -> None:
@@ -29,7 +36,7 @@ def main() -> None:
     write_frame(fd, {**announce, "nonce": job["nonce"]})
     measurement: JsonObject = {"status": "ok", "error": None}
     try:
-        measurement |= _inspect(job)
+        measurement |= _inspect(job, fd)
     except RefusedInput as error:
         measurement = _failed("refused-input", error.reason, error.message, error.hint)
     except MemoryError:
@@ -43,18 +50,47 @@ def main() -> None:
     os._exit(0)
 
 
-def _inspect(job: JsonObject) -> JsonObject:
+def _inspect(job: JsonObject, fd: int) -> JsonObject:
     from onnxbench.graph.artifact import artifact_document  # noqa: PLC0415
     from onnxbench.graph.given import read_given  # noqa: PLC0415 - after the guard is up
     from onnxbench.graph.preflight import preflight  # noqa: PLC0415
 
     artifact = preflight(Path(job["model"]))
     found: JsonObject = {"artifact": artifact_document(artifact)}
+    given: Sequence[GivenTensor] = ()
     if job["inputs"] is not None:
         given, expected = read_given(Path(job["inputs"]), artifact, Path(job["keep"]))
         found["given"] = [dataclasses.asdict(tensor) for tensor in given]
         found["expected"] = [dataclasses.asdict(tensor) for tensor in expected]
+    if job["asks"]:
+        limit_s = job["analysis_limit_s"]
+        announce = {"type": "phase", "phase": "analysis", "limit_s": limit_s + SLACK_S}
+        write_frame(fd, {**announce, "nonce": job["nonce"]})
+        found["static"] = _static(artifact, given, job["asks"], limit_s)
     return found
+
+
+def _static(
+    artifact: Artifact, given: Sequence[GivenTensor], asks: Sequence[JsonObject], limit_s: float
+) -> list[JsonObject]:
+    """Return the figures of the model at the shapes of every cell that ``asks`` may lead to."""
+    from onnxbench.errors import PlanError  # noqa: PLC0415
+    from onnxbench.graph.bounded import static_documents  # noqa: PLC0415
+    from onnxbench.workload import Ask, make_workload  # noqa: PLC0415
+
+    wanted: list[dict[str, tuple[int, ...]]] = []
+    for ask in asks:
+        shapes = {name: tuple(shape) for name, shape in ask["shapes"].items()}
+        own = Ask(ask["batch"], ask["dims"], shapes, given={each.name: each for each in given})
+        with contextlib.suppress(PlanError):  # the plan skips this cell, and says why
+            found = make_workload(artifact, own).shapes
+            if found not in wanted:
+                wanted.append(found)
+    documents = static_documents(Path(artifact.path), wanted, limit_s)
+    return [
+        {"shapes": shapes, "static": document}
+        for shapes, document in zip(wanted, documents, strict=True)
+    ]
 
 
 def _failed(status: str, kind: str, message: str, hint: str) -> JsonObject:

@@ -1,7 +1,8 @@
 """From the raw children of one cell to its record.
 
-A record holds nothing that cannot be computed again from the stored children by the same formulas;
-`FORMULA` names their version. The caller adds ``run_id``, ``created``, ``tool`` and ``reproduce``.
+Static figures aside, a record holds nothing that cannot be computed again from the stored children
+by the same formulas; `FORMULA` names their version. The caller adds ``run_id``, ``created``,
+``tool`` and ``reproduce``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from onnxbench.measure.evidence import gather
 from onnxbench.measure.interval import t_interval
 from onnxbench.measure.latency import latency, no_latency
 from onnxbench.measure.notes import notes
+from onnxbench.measure.static import derived_figures, static_figures
 from onnxbench.measure.verdict import Situation, judge, not_measured
 from onnxbench.types import PHASES, SCHEMA, digest
 
@@ -41,15 +43,21 @@ FORMULA = 1
 """Version of the formulas behind a summary; goes up whenever equal samples would give another."""
 
 ENERGY = ("joules_per_inference", "idle_watts", "sensor")
-STATIC = ("macs", "flops", "params", "weight_bytes", "peak_activation_bytes", "coverage")
-DERIVED = ("flops_per_s", "fraction_of_roofline", "accuracy_density")
 
 
-def summarize(cell: Cell, children: Sequence[Child], sampling: Sampling, stop: str) -> Record:
+def summarize(
+    cell: Cell,
+    children: Sequence[Child],
+    sampling: Sampling,
+    stop: str,
+    static: JsonObject | None = None,
+) -> Record:
     """Return the record of ``cell`` from its children, in the order in which they ran.
 
-    ``stop``: what ended the cell, as `stopping.decide` or the session says.
+    ``stop``: what ended the cell, as `stopping.decide` or the session says. ``static``: what the
+    analyzer found at the shapes of the cell.
     """
+    static = static_figures(static)
     sorted_children = Children.sort(children)
     good = sorted_children.good
     status, error = sorted_children.ending()
@@ -84,8 +92,8 @@ def summarize(cell: Cell, children: Sequence[Child], sampling: Sampling, stop: s
         "inputs": _inputs(facts),
         "parity": _parity(facts),
         "energy": _nulls(ENERGY, "no sensor is read yet"),
-        "static": _nulls(STATIC, "the analyzer comes later"),
-        "derived": _nulls(DERIVED, "needs the analyzer, which comes later"),
+        "static": static,
+        "derived": derived_figures(static, measured["median_ns"]),
         "verdict": _verdict(sorted_children, distributions, measured, sampling, stop),
         "op_times": [row for table in tables for row in table.get("op_times", [])],
         "notes": notes(sorted_children, distributions),

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from onnxbench.graph.dims import symbols
 from onnxbench.report import format as fmt
 from onnxbench.report.analysis import batch, intensity, shape_text
-from onnxbench.report.findings import Finding
-from onnxbench.report.markdown import literal
 from onnxbench.text import PARAGRAPH, safe_text, shorten
 
 if TYPE_CHECKING:
@@ -28,8 +26,15 @@ SHOWN = 6
 FORMULA = 600
 """Characters of a formula that are shown; ``--json`` has all of it."""
 
-GAP = 2
+GAP = 1
 LEAST_WIDTH = 20
+
+
+class Line(NamedTuple):
+    """One line of the summary, cleaned of what is foreign in it."""
+
+    label: str
+    text: str
 
 
 def headline(profile: GraphProfile) -> str:
@@ -47,29 +52,30 @@ def headline(profile: GraphProfile) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def findings(profile: GraphProfile) -> list[Finding]:
-    """Return the summary of ``profile``, unfit lines left out."""
+def lines_of(profile: GraphProfile, sha256: str | None = None) -> list[Line]:
+    """Return the summary of ``profile``; ``sha256``: of its files, where they were hashed."""
     lines = [
+        Line("sha256", sha256 or ""),
         *_signatures("input", profile.inputs),
         *_signatures("output", profile.outputs),
         *_totals(profile),
-        Finding("precision", _precisions(profile)),
+        Line("precision", _precisions(profile)),
         *_constants(profile),
-        Finding("macts", f"{quantity(profile.macts)} output elements of matmuls and convolutions"),
+        Line("macts", f"{quantity(profile.macts)} output elements of matmuls and convolutions"),
         *_memory(profile),
-        Finding("traffic", _traffic(profile)),
-        Finding("counted", _coverage(profile)),
+        Line("traffic", _traffic(profile)),
+        Line("counted", _coverage(profile)),
         *_uncounted(profile),
         *_bounded(profile),
         *_open(profile),
-        *(Finding("note", safe_text(note, PARAGRAPH)) for note in profile.notes),
+        *(Line("note", safe_text(note, PARAGRAPH)) for note in profile.notes),
     ]
     return [line for line in lines if line.text]
 
 
-def summary_text(profile: GraphProfile, width: int) -> str:
+def summary_text(profile: GraphProfile, width: int, sha256: str | None = None) -> str:
     """Return the summary in lines of at most ``width`` characters."""
-    lines = findings(profile)
+    lines = lines_of(profile, sha256)
     label_width = max(len(line.label) for line in lines) + GAP
     room = max(LEAST_WIDTH, width - label_width)
     out = [fmt.fit(headline(profile), max(LEAST_WIDTH, width))]
@@ -82,9 +88,11 @@ def summary_text(profile: GraphProfile, width: int) -> str:
     return "\n".join(out)
 
 
-def summary_markdown(profile: GraphProfile) -> str:
+def summary_markdown(profile: GraphProfile, sha256: str | None = None) -> str:
     """Return the summary as a table in Markdown."""
-    rows = [f"| {line.label} | {literal(line.text)} |" for line in findings(profile)]
+    from onnxbench.report.markdown import literal  # noqa: PLC0415 - not for a terminal
+
+    rows = [f"| {line.label} | {literal(line.text)} |" for line in lines_of(profile, sha256)]
     return "\n".join([literal(headline(profile)), "", "| | |", "|---|---|", *rows]) + "\n"
 
 
@@ -95,23 +103,23 @@ def quantity(count: Count) -> str:
     return f"{fmt.decimal(count)} ({count:,})" if count >= 1000 else f"{count}"
 
 
-def _signatures(label: str, signatures: Sequence[Signature]) -> Iterable[Finding]:
+def _signatures(label: str, signatures: Sequence[Signature]) -> Iterable[Line]:
     for each in signatures[:SHOWN]:
         shape = safe_text(shape_text(each.shape))
-        yield Finding(label, f"{safe_text(each.name, 60)} {shape} {safe_text(each.dtype)}")
+        yield Line(label, f"{safe_text(each.name, 60)} {shape} {safe_text(each.dtype)}")
     if len(signatures) > SHOWN:
-        yield Finding(label, f"and {len(signatures) - SHOWN} more")
+        yield Line(label, f"and {len(signatures) - SHOWN} more")
 
 
-def _totals(profile: GraphProfile) -> list[Finding]:
+def _totals(profile: GraphProfile) -> list[Line]:
     pure = profile.convention == "pure"
     macs = "MACs" if pure else f"MACs ({profile.convention})"
     size = batch(profile.inputs)
     return [
-        Finding(macs, _total(profile, profile.macs, profile.macs_least, size)),
-        Finding("FLOPs", _total(profile, profile.flops, profile.flops_least, size)),
-        Finding("", "2 × MACs" + ("" if pure else " of the pure convention") + " + elementwise"),
-        Finding(
+        Line(macs, _total(profile, profile.macs, profile.macs_least, size)),
+        Line("FLOPs", _total(profile, profile.flops, profile.flops_least, size)),
+        Line("", "2 × MACs" + ("" if pure else " of the pure convention") + " + elementwise"),
+        Line(
             "transcendentals",
             _total(profile, profile.transcendentals, profile.transcendentals, size),
         ),
@@ -144,7 +152,7 @@ def _precisions(profile: GraphProfile) -> str:
     return " · ".join(shown)
 
 
-def _constants(profile: GraphProfile) -> list[Finding]:
+def _constants(profile: GraphProfile) -> list[Line]:
     of = profile.parameters
     more = {
         "buffers": of.buffers,
@@ -158,27 +166,27 @@ def _constants(profile: GraphProfile) -> list[Finding]:
     if of.sparse_stored is not None:
         counts.append(f"stored of sparse ones {of.sparse_stored:,}")
     return [
-        Finding("parameters", " · ".join([quantity(of.params), *counts])),
-        Finding("weights", " · ".join([fmt.size(of.weight_bytes), *stored])),
+        Line("parameters", " · ".join([quantity(of.params), *counts])),
+        Line("weights", " · ".join([fmt.size(of.weight_bytes), *stored])),
     ]
 
 
-def _memory(profile: GraphProfile) -> list[Finding]:
+def _memory(profile: GraphProfile) -> list[Line]:
     of, cache = profile.memory, profile.kv_cache
     if of.liveness_bytes is None:
-        found = [Finding("peak memory", f"- ({safe_text(of.reason)})")]
+        found = [Line("peak memory", f"- ({safe_text(of.reason)})")]
     else:
         where = f" at {safe_text(of.node, 60)}" if of.node else ""
-        found = [Finding("peak memory", f"{fmt.size(of.liveness_bytes)} of activations{where}")]
+        found = [Line("peak memory", f"{fmt.size(of.liveness_bytes)} of activations{where}")]
         others = {
             "in place": of.in_place_bytes, "fused": of.fused_bytes, "no reuse": of.no_reuse_bytes
         }  # fmt: skip
         known = [f"{name} {fmt.size(size)}" for name, size in others.items() if size is not None]
-        found.append(Finding("", " · ".join(known)))
+        found.append(Line("", " · ".join(known)))
     if cache is not None:
         size = cache.bytes_per_token
         per = safe_text(cache.reason) if size is None else f"{fmt.size(size)} per token"
-        found.append(Finding("KV cache", f"{per} over {fmt.plural(cache.layers, 'layer')}"))
+        found.append(Line("KV cache", f"{per} over {fmt.plural(cache.layers, 'layer')}"))
     return found
 
 
@@ -203,27 +211,27 @@ def _coverage(profile: GraphProfile) -> str:
     return ", ".join(parts)
 
 
-def _uncounted(profile: GraphProfile) -> Iterable[Finding]:
+def _uncounted(profile: GraphProfile) -> Iterable[Line]:
     for each in profile.unknown[:SHOWN]:
         op = safe_text(f"{each.domain}::{each.op}" if each.domain else each.op, 80)
         names = ", ".join(safe_text(name, 40) for name in each.names[:2] if name)
         where = f" ({names}{', …' if each.nodes > 2 else ''})" if names else ""
-        yield Finding("not counted", f"{op} × {each.nodes:,}: {safe_text(each.reason)}{where}")
+        yield Line("not counted", f"{op} × {each.nodes:,}: {safe_text(each.reason)}{where}")
     if len(profile.unknown) > SHOWN:
-        yield Finding("not counted", f"and {len(profile.unknown) - SHOWN} more operators")
+        yield Line("not counted", f"and {len(profile.unknown) - SHOWN} more operators")
 
 
-def _bounded(profile: GraphProfile) -> Iterable[Finding]:
+def _bounded(profile: GraphProfile) -> Iterable[Line]:
     found = [node for node in profile.nodes if node.status == "bounded"]
     for node in found[:SHOWN]:
         name = safe_text(node.name or node.op, 60)
         why = f": {safe_text(node.reason)}" if node.reason else ""
-        yield Finding("bounded", f"{name} ({safe_text(node.op)}){why}")
+        yield Line("bounded", f"{name} ({safe_text(node.op)}){why}")
     if len(found) > SHOWN:
-        yield Finding("bounded", f"and {len(found) - SHOWN} more nodes")
+        yield Line("bounded", f"and {len(found) - SHOWN} more nodes")
 
 
-def _open(profile: GraphProfile) -> Iterable[Finding]:
+def _open(profile: GraphProfile) -> Iterable[Line]:
     names = list(profile.symbols)
     if not names:
         return
@@ -237,4 +245,4 @@ def _open(profile: GraphProfile) -> Iterable[Finding]:
     }
     flag = "--batch N or " if firsts & set(names) else ""
     bind = f"{flag}--dim {safe_text(names[0], 60)}=N"
-    yield Finding("open dims", f"{shown}{more}: bind with {bind} for numbers")
+    yield Line("open dims", f"{shown}{more}: bind with {bind} for numbers")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
 
 from onnxbench.report import format as fmt
 from onnxbench.report.analysis import DETAIL, Sheet, shape_text, size_of
-from onnxbench.report.columns import Column, fitting
+from onnxbench.report.columns import GAP, Column, fitting, total_width
 from onnxbench.report.markdown import literal
 from onnxbench.text import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from rich.console import RenderableType
 
     from onnxbench.report.analysis import Field, Value
 
@@ -26,23 +27,28 @@ NAME = 200
 _NUMBERS = frozenset({"count", "bytes", "ratio", "share"})
 
 
-def sheet_table(of: Sheet, *, width: int) -> RenderableType:
-    """Return at most `ROWS` rows of a sheet for ``width`` terminal cells."""
-    from rich.console import Group  # noqa: PLC0415 - a summary needs none of it
-    from rich.text import Text  # noqa: PLC0415
-
-    from onnxbench.report import layout  # noqa: PLC0415
-
+def sheet_text(of: Sheet, width: int) -> str:
+    """Return at most `ROWS` rows of a sheet in lines of at most ``width`` terminal cells."""
     if not of.rows:
-        return Text(f"no {of.noun}")
+        return f"no {of.noun}"
     shown = chosen(of)
-    every = _columns(shown)
-    kept, dropped = fitting(every, width)
-    table = layout.grid(kept, [[""] * len(kept)] * len(shown.rows))
-    lines = [_rest(of, shown)] if len(shown.rows) < len(of.rows) else []
+    kept, dropped = fitting(_columns(shown), width)
+    lines = [_line([column.title for column in kept], kept)]
+    lines.append("─" * cell_len(lines[0].ljust(total_width(kept))))
+    lines += [_line(cells, kept) for cells in zip(*(column.cells for column in kept), strict=True)]
+    if len(shown.rows) < len(of.rows):
+        lines += textwrap.wrap(_rest(of, shown), width)
     if dropped:
-        lines.append(f"no room in {width} columns: {', '.join(dropped)}; --csv has all")
-    return Group(table, *(Text(line, style=layout.QUIET) for line in lines))
+        lines += textwrap.wrap(f"no room for {', '.join(dropped)}; --csv has all", width)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _line(cells: Sequence[str], columns: Sequence[Column]) -> str:
+    padded = (
+        cell + " " * (column.width - cell_len(cell))
+        for cell, column in zip(cells, columns, strict=True)
+    )
+    return (" " * GAP).join(padded)
 
 
 def sheet_markdown(of: Sheet) -> str:
@@ -77,7 +83,7 @@ def chosen(of: Sheet) -> Sheet:
 
 def _rest(of: Sheet, shown: Sheet) -> str:
     left = len(of.rows) - len(shown.rows)
-    more = f"{fmt.plural(left, of.noun)} more"
+    more = f"{left:,} more {of.noun}{'' if left == 1 else 's'}"
     if of.noun == "module":
         return f"{more}, deeper in the tree: --csv, --markdown or --json has all"
     macs = [field.key for field in of.fields].index("macs")

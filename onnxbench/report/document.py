@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from onnxbench.errors import RefusedInput
 from onnxbench.text import safe_text, shorten
 from onnxbench.types import SCHEMA
 
@@ -65,5 +66,6 @@ def run_document(
 
 
 def error_document(error: OnnxBenchError) -> JsonObject:
-    """Return what ``--json`` prints instead of a result."""
-    return {"error": {"kind": error.kind, "message": error.message, "hint": error.hint}}
+    """Return what ``--json`` prints instead of a result; a refused file's kind is the reason."""
+    kind = error.reason if isinstance(error, RefusedInput) else error.kind
+    return {"error": {"kind": kind, "message": error.message, "hint": error.hint}}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _ASCII = {
     "±": "~", "≈": "~", "…": "~", "×": "x", "µ": "u", "·": "|", "–": "-", "→": ">", "≥": ">",
+    "─": "-",
 }  # fmt: skip
 """One cell each, so that a fitted table stays fitted."""
 
