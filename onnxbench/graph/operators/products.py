@@ -68,9 +68,10 @@ def gemm(node: Node) -> Cost:
     a, b, c = node.input(0), node.input(1), node.optional(2)
     found = _gemm(node, 0, 1)
     flops, transcendentals = activation(node.attribute("activation", ""))
-    added: Count = found.out if c is not None else 0
-    if c is not None and node.attribute("beta", _beta(node)) != 1:
-        added = added + c.elements
+    beta = node.attribute("beta", 0.0 if node.op == "GemmFloat8" else 1.0)
+    added: Count = 0
+    if c is not None and beta != 0:
+        added = found.out + (c.elements if beta != 1 else 0)
     return Cost(
         macs=found.macs,
         flops=found.out * (flops + _scaled(node)) + added,
@@ -225,10 +226,6 @@ def _transposed(dims: tuple[Dim, ...], node: Node, side: str) -> tuple[Dim, ...]
 def _gemm(node: Node, left: int, right: int) -> _Product:
     a, b = shape(node.input(left), 2), shape(node.input(right), 2)
     return _product(_transposed(a, node, "A"), _transposed(b, node, "B"))
-
-
-def _beta(node: Node) -> float:
-    return 0.0 if node.op == "GemmFloat8" else 1.0
 
 
 def _scaled(node: Node) -> int:
