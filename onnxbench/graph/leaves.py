@@ -26,6 +26,8 @@ def identity(leaf: Tensor) -> Hashable:
 
     Copies that inlining makes of one tensor still point at the same place of the file.
     """
+    if leaf.stored is not None:
+        return leaf.stored
     proto = dense_proto(leaf)
     if proto is not None and proto.HasField("segment"):
         return proto.segment.begin, proto.segment.end

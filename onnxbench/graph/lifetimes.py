@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from onnxbench.graph.dims import TooComplex, product, symbols
@@ -19,20 +18,25 @@ MAX_NAMED_DIMS = 4
 """Open dims that a reason names."""
 
 
-@dataclass(slots=True)
+NOBODY, SEVERAL = -1, -2
+
+
 class Value:
     """Bytes that one node makes, with every view of them. Positions are those of nodes.
 
     ``held``: an input or output of the graph, which nothing may overwrite; ``given``: an input.
-    ``readers``: nodes that read it, views apart.
+    ``reader``: the node that reads it, views apart, or NOBODY or SEVERAL. ``read_at``: the last of
+    all that read it.
     """
 
-    size_bytes: int
-    born: int
-    dies: int
-    held: bool = False
-    given: bool = False
-    readers: list[int] = field(default_factory=list)
+    __slots__ = ("born", "dies", "given", "held", "read_at", "reader", "size_bytes")
+
+    def __init__(self, size_bytes: int, born: int, dies: int) -> None:
+        self.size_bytes = size_bytes
+        self.born = born
+        self.dies = dies
+        self.held = self.given = False
+        self.reader = self.read_at = NOBODY
 
 
 class Lives:
@@ -66,31 +70,29 @@ class Lives:
     def _enter(self, position: int, node: Node) -> None:
         row = self.rows[position]
         is_view = row is not None and row.kind == "view"
-        reads = list({id(value): value for value in self._read_by(node)}.values())
-        for value in reads:
+        of = self._of
+        reads = []
+        for tensor in _tensors_read(node) if node.graphs else node.inputs:
+            value = of.get(id(tensor))
+            if value is None or value.read_at == position:
+                continue
+            reads.append(value)
+            value.read_at = position
             value.dies = max(value.dies, position)
             if not is_view:
-                value.readers.append(position)
+                value.reader = position if value.reader == NOBODY else SEVERAL
         self.reads.append(reads)
-        source = node.inputs[0] if is_view and node.inputs else None
-        viewed = self._of.get(id(source)) if source is not None else None
+        viewed = of.get(id(node.inputs[0])) if is_view and node.inputs else None
         made = []
         for tensor in node.outputs:
             if tensor is None or tensor.constant:
                 continue
             if viewed is not None:
-                self._of[id(tensor)] = viewed
+                of[id(tensor)] = viewed
             else:
-                value = self._of[id(tensor)] = self._new(tensor, position, position)
+                value = of[id(tensor)] = self._new(tensor, position, position)
                 made.append(value)
         self.makes.append(made)
-
-    def _read_by(self, node: Node) -> Iterator[Value]:
-        """Yield what ``node`` reads, its subgraphs included."""
-        for tensor in _tensors_read(node):
-            value = self._of.get(id(tensor))
-            if value is not None:
-                yield value
 
     def _new(self, tensor: Tensor, born: int, dies: int) -> Value:
         value = Value(_size(tensor), born, dies)
@@ -99,6 +101,7 @@ class Lives:
 
 
 def _tensors_read(node: Node) -> Iterator[Tensor | None]:
+    """Yield what ``node`` and its subgraphs read; values of the subgraphs' own are among it."""
     yield from node.inputs
     for graph in node.graphs.values():
         for inner in graph.walk():
@@ -109,8 +112,21 @@ def _tensors_read(node: Node) -> Iterator[Tensor | None]:
 
 def _size(tensor: Tensor) -> int:
     """Return the bytes of ``tensor``. Raises Unknown, with what to type if a dim is open."""
-    made_by = f" (made by {label(tensor.producer)})" if tensor.producer is not None else ""
     bits = BITS.get(tensor.dtype)
+    if bits is not None and tensor.shape is not None:
+        elements = 1
+        for dim in tensor.shape:
+            if type(dim) is not int:
+                break
+            elements *= dim
+        else:
+            return (elements * bits + 7) // 8
+    return _open_size(tensor, bits)
+
+
+def _open_size(tensor: Tensor, bits: int | None) -> int:
+    """Raise Unknown that says what is missing, unless open dims cancel out."""
+    made_by = f" (made by {label(tensor.producer)})" if tensor.producer is not None else ""
     if bits is None:
         raise Unknown(f"the type of {tensor.name!r}{made_by} is not known")
     dims = [dim for dim in tensor.shape or () if dim is not None]

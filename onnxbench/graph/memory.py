@@ -220,7 +220,7 @@ def _fused_into(lives: Lives) -> dict[int, int]:
         last = -1
         for value in reads:
             maker = value.born
-            if value.held or value.readers != [position] or value.dies != position:
+            if value.held or value.reader != position or value.dies != position:
                 continue
             if len(lives.makes[maker]) != 1 or not _fuses(lives, maker, position):
                 continue
