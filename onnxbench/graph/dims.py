@@ -216,6 +216,11 @@ def evaluate(count: Count, values: Mapping[str, Count]) -> Count:
 
     Raises ZeroDivisionError.
     """
+    return _integral(_evaluated(count, values))
+
+
+def _evaluated(count: Count, values: Mapping[str, Count]) -> Count | Fraction:
+    """Return the value of a formula, which need not be whole inside a floor."""
     if isinstance(count, int):
         return count
     total: Count | Fraction = 0
@@ -230,7 +235,7 @@ def evaluate(count: Count, values: Mapping[str, Count]) -> Count:
                     term = found * term
         # Fractions of a polynomial sum up to whole numbers only at the end.
         total = term + total
-    return _integral(total)
+    return total
 
 
 @lru_cache(maxsize=4096)
@@ -374,7 +379,9 @@ def _value(atom: _Atom, values: Mapping[str, Count]) -> Count:
     if isinstance(atom, str):
         found = values.get(atom)
         return symbol(atom) if found is None else found
-    return _called(atom.function, [evaluate(each, values) for each in atom.arguments])
+    return _called(
+        atom.function, [_as_count(_evaluated(each, values)) for each in atom.arguments]
+    )
 
 
 def _called(function: str, arguments: list[Count]) -> Count:
