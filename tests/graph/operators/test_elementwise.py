@@ -8,6 +8,7 @@ import pytest
 
 from onnxbench.graph.dims import parse
 from onnxbench.graph.network import Node, Tensor
+from onnxbench.graph.operators.operands import activation
 from onnxbench.graph.operators.table import find
 from tests.graph.operators.nodes import constant, cost, node, row, tensor
 
@@ -130,6 +131,17 @@ def test_the_weight_of_an_activation_is_that_of_its_standard_definition(op: str)
             evaluations += part.transcendentals
     own = cost(op, *[SHAPE for _ in body.input], out=SHAPE)
     assert (own.flops, own.transcendentals) == (flops, evaluations)
+
+
+@pytest.mark.parametrize(
+    "op",
+    ["Relu", "LeakyRelu", "ThresholdedRelu", "HardSigmoid", "HardSwish", "Elu", "Softplus",
+     "Softsign", "Sigmoid", "Tanh", "Gelu", "Swish"],
+)  # fmt: skip
+def test_an_activation_costs_the_same_fused_and_alone(op: str) -> None:
+    alone = cost(op, SHAPE, out=SHAPE)
+    flops, evaluations = activation(op)
+    assert (alone.flops, alone.transcendentals) == (flops * N, evaluations * N)
 
 
 def test_gates_multiply_and_an_alpha_of_one_does_not() -> None:
