@@ -26,7 +26,9 @@ from tests.graph.operators.probing import (
 def conv(
     x: tuple[int | str, ...], w: tuple[int, ...], op: str = "Conv", bias: int = 0, **more: Any
 ) -> ModelProto:
+    """Return a convolution as exporters write it; ``kernel_shape=None`` leaves that one out."""
     weights = {"w": zeros(*w)} | ({"b": zeros(bias)} if bias else {})
+    more = {"kernel_shape": w[2:], **more}
     return model(node(op, "x w b" if bias else "x w", **more), {"x": x}, weights, opset=22)
 
 
@@ -35,7 +37,8 @@ def quantized_conv(domain: str, x: tuple[int, ...], y: tuple[int, ...], **more: 
         "w": zeros(16, 3, 3, 3, dtype=np.int8), "b": zeros(16, dtype=np.int32),
         "s": scalar(0.5), "zx": scalar(128, np.uint8), "zw": scalar(0, np.int8),
     }  # fmt: skip
-    made = node("QLinearConv", "x s zx w s zw s zx b", domain=domain, pads=[1, 1, 1, 1], **more)
+    made = node("QLinearConv", "x s zx w s zw s zx b", domain=domain, pads=[1, 1, 1, 1],
+                kernel_shape=[3, 3], **more)  # fmt: skip
     return model(made, {"x": (x, UINT8)}, weights, {"y": (y, UINT8)})
 
 
@@ -92,7 +95,7 @@ def qkv() -> ModelProto:
 PROBES = (
     Probe(
         "conv-kernel-from-weights", "C1", lambda: conv((1, 3, 8, 8), (16, 3, 3, 3), bias=16,
-                                                       pads=[1, 1, 1, 1]),
+                                                       pads=[1, 1, 1, 1], kernel_shape=None),
         {"macs": 16 * 64 * 27, "elementwise": 16 * 64, "transcendentals": 0,
          "params": 16 * 27 + 16, "weight_bytes": 4 * 448, "precision": "fp32"},
         "the attribute kernel_shape is optional",
@@ -135,7 +138,8 @@ PROBES = (
     ),
     Probe(
         "conv-integer", "C1",
-        lambda: model(node("ConvInteger", "x w zx"), {"x": ((1, 3, 8, 8), UINT8)},
+        lambda: model(node("ConvInteger", "x w zx", kernel_shape=[3, 3]),
+                      {"x": ((1, 3, 8, 8), UINT8)},
                       {"w": zeros(16, 3, 3, 3, dtype=np.int8), "zx": scalar(128, np.uint8)}),
         {"macs": 16 * 36 * 27, "elementwise": 0, "params": 432, "weight_bytes": 432, "other": 1,
          "precision": "uint8×int8"},
@@ -198,14 +202,15 @@ PROBES = (
     ),
     Probe(
         "conv-deformable", "C3",
-        lambda: model(node("DeformConv", "x w o"), {"x": (1, 4, 6, 6), "o": (1, 18, 4, 4)},
+        lambda: model(node("DeformConv", "x w o", kernel_shape=[3, 3]),
+                      {"x": (1, 4, 6, 6), "o": (1, 18, 4, 4)},
                       {"w": zeros(8, 4, 3, 3)}, opset=19),
         {"macs": 8 * 16 * 36, "elementwise": 4 * 9 * 16 * 8},
         "8 FLOPs for each value that is interpolated",
     ),
     Probe(
         "conv-deformable-masked", "C3",
-        lambda: model(node("DeformConv", "x w o b m", group=2, offset_group=1),
+        lambda: model(node("DeformConv", "x w o b m", group=2, offset_group=1, kernel_shape=[3, 3]),
                       {"x": (1, 4, 6, 6), "o": (1, 18, 4, 4), "m": (1, 9, 4, 4)},
                       {"w": zeros(8, 2, 3, 3), "b": zeros(8)}, opset=19),
         {"macs": 8 * 16 * 18, "elementwise": 4 * 9 * 16 * 9 + 8 * 16},

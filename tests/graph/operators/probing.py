@@ -124,7 +124,13 @@ def model(
     made = helper.make_model(
         graph, opset_imports=imports, functions=functions, ir_version=8 if opset < 19 else 13
     )
-    return made if outputs else onnx.shape_inference.infer_shapes(made, strict_mode=True)
+    if outputs:
+        return made
+    made = onnx.shape_inference.infer_shapes(made, strict_mode=True)
+    # An output's type that was not given is put among those of intermediate values, too.
+    for each in [each for each in made.graph.value_info if each.name == "y"]:
+        made.graph.value_info.remove(each)
+    return made
 
 
 def zeros(*shape: int, dtype: Any = np.float32) -> np.ndarray[Any, np.dtype[Any]]:
