@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from onnxbench.graph.control import constant_scalar, runs_to_the_limit, scan_length, trip_limit
+from onnxbench.graph.control import constant_scalar, runs_to_the_limit, trip_limit
 from onnxbench.graph.cost import Cost
 from onnxbench.graph.dims import (
     TooComplex,
@@ -20,7 +20,6 @@ from onnxbench.graph.dims import (
     evaluate,
     maximum,
     minimum,
-    symbol,
     symbols,
     total,
 )
@@ -45,27 +44,25 @@ if TYPE_CHECKING:
 class Account:
     """Nodes with their cost, in the order in which they run; those of a subgraph follow its node.
 
-    ``macts``: output elements of the contraction operators.
+    ``macts``: output elements of the contraction operators. ``preparation``: MACs of arithmetic on
+    constants, which a runtime does once and the rows do not hold.
     """
 
     nodes: list[NodeProfile] = field(default_factory=list)
     macts: Total = field(default_factory=Total)
-    opened: list[str] = field(default_factory=list)
+    preparation: Total = field(default_factory=Total)
 
 
 def account(
     graph: Graph,
     convention: Convention = "pure",
     weights: Mapping[Node, tuple[int, int]] | None = None,
-    trips: Mapping[str, int] | None = None,
 ) -> Account:
     """Return the cost of every node of ``graph``.
 
-    ``weights``: elements and bytes of the parameters that a node is the first to use. ``trips``:
-    how often loops run whose number of runs the file does not tell, by the name of the symbol that
-    stands for it (``n_Loop_0``).
+    ``weights``: elements and bytes of the parameters that a node is the first to use.
     """
-    book = _Book(convention, weights or {}, trips or {})
+    book = _Book(convention, weights or {})
     book.graph(graph, "", 1)
     return book.account
 
@@ -83,17 +80,10 @@ class _Figures(NamedTuple):
 class _Book:
     """One accounting under way."""
 
-    def __init__(
-        self,
-        convention: Convention,
-        weights: Mapping[Node, tuple[int, int]],
-        trips: Mapping[str, int],
-    ) -> None:
+    def __init__(self, convention: Convention, weights: Mapping[Node, tuple[int, int]]) -> None:
         self.account = Account()
         self._convention = convention
         self._weights = weights
-        self._trips = trips
-        self._loops = 0
 
     def graph(self, graph: Graph, where: str, times: Count) -> None:
         """Enter the nodes of ``graph``, each of which runs ``times``."""
@@ -102,10 +92,21 @@ class _Book:
             if enter_control is not None:
                 enter_control(self, node, where, times)
             elif is_preparation(node):
-                note = "computed before the first inference"
-                self._enter(node, where, times, "constant", _NOTHING, _Figures(), note)
+                self._preparation(node, where, times)
             else:
                 self._plain(node, where, times)
+
+    def _preparation(self, node: Node, where: str, times: Count) -> None:
+        """Enter arithmetic on constants: no work at run time, but tools that run modules see it."""
+        figures, note = _Figures(), "computed before the first inference"
+        row = find(node.domain, node.op)
+        if row is not None:
+            with suppress(Unknown, TooComplex, ZeroDivisionError):
+                macs = self._figures(node, row, row.rule(node)).macs
+                self.account.preparation.add(macs)
+                if self._convention != "pure":
+                    figures = _Figures(macs, macs)
+        self._enter(node, where, times, "constant", _NOTHING, figures, note)
 
     def _plain(self, node: Node, where: str, times: Count) -> None:
         row = find(node.domain, node.op)
@@ -213,37 +214,20 @@ class _Book:
                 self._take_over(inside[name], times if name == taken else 0)
 
     def loop(self, node: Node, where: str, times: Count) -> None:
-        """Count the body of a Loop as often as it runs: a constant, or a symbol (F1)."""
-        limit = trip_limit(node)
-        if limit is None:
-            self._body(node, where, times, self._open_trip(node))
-        else:
-            self._body(node, where, times, limit, sure=runs_to_the_limit(node))
+        """Count the body of a Loop as often as it runs: a constant, or a formula (F1)."""
+        limit = node.optional(0)
+        told = trip_limit(node) is not None or (limit is not None and limit.formulas is not None)
+        self._body(node, where, times, sure=not told or runs_to_the_limit(node))
 
-    def scan(self, node: Node, where: str, times: Count) -> None:
-        """Count the body of a Scan once for each element of the scanned axis (F1)."""
-        try:
-            runs = scan_length(node)
-        except Unknown:
-            runs = self._open_trip(node)
-        self._body(node, where, times, runs)
+    def repeat(self, node: Node, where: str, times: Count) -> None:
+        """Count the body of a Scan or SequenceMap once for each element it goes through (F1)."""
+        self._body(node, where, times, sure=True)
 
-    def sequence_map(self, node: Node, where: str, times: Count) -> None:
-        """Count the body of a SequenceMap once for each element of the sequence (F1)."""
-        first = node.optional(0)
-        source = first.producer if first is not None else None
-        if source is not None and source.op == "SequenceConstruct":
-            runs: Count = len(source.inputs)
-        else:
-            runs = self._open_trip(node)
-        self._body(node, where, times, runs)
-
-    def _body(
-        self, node: Node, where: str, times: Count, runs: Count, *, sure: bool = True
-    ) -> None:
-        body = node.graphs.get("body")
-        if body is None:
-            self._enter(node, where, times, "control", _NOTHING, None, f"{node.op} has no body")
+    def _body(self, node: Node, where: str, times: Count, *, sure: bool) -> None:
+        body, runs = node.graphs.get("body"), node.trips
+        if body is None or runs is None:
+            why = f"how often {node.op} runs its body is not known"
+            self._enter(node, where, times, "control", _NOTHING, None, why)
             return
         inside = self._inside(body, _within(where, node, "body"))
         figures, note = _Figures(), f"runs {runs} times"
@@ -258,7 +242,7 @@ class _Book:
 
     def _inside(self, graph: Graph, where: str) -> Account:
         """Return the account of a subgraph that runs once."""
-        outer, self.account = self.account, Account(opened=self.account.opened)
+        outer, self.account = self.account, Account(preparation=self.account.preparation)
         try:
             self.graph(graph, where, 1)
             return self.account
@@ -269,15 +253,6 @@ class _Book:
         self.account.nodes += [_scaled(each, times) for each in inside.nodes]
         self.account.macts.add(inside.macts.value() * times)
 
-    def _open_trip(self, node: Node) -> Count:
-        """Return how often a body runs of which the file does not tell: a symbol (F1)."""
-        name = f"n_{node.op}_{self._loops}"
-        self._loops += 1
-        if name in self._trips:
-            return self._trips[name]
-        self.account.opened.append(name)
-        return symbol(name)
-
     # -------------------------------------------------------------------------------- functions
 
     def _expanded(self, node: Node) -> Cost:
@@ -285,7 +260,7 @@ class _Book:
         body = expand(node)
         if body is None:
             raise Unknown(f"no rule for the operator {node.domain or 'ai.onnx'}::{node.op}")
-        book = _Book("pure", {}, {})
+        book = _Book("pure", {})
         book.graph(body, "", 1)
         for each in book.account.nodes:
             if each.status == "unknown":
@@ -306,8 +281,8 @@ _NOTHING = Cost(bytes_read=0, bytes_written=0)
 _CONTROL: Mapping[str, Callable[[_Book, Node, str, Count], None]] = {
     "If": _Book.if_,
     "Loop": _Book.loop,
-    "Scan": _Book.scan,
-    "SequenceMap": _Book.sequence_map,
+    "Scan": _Book.repeat,
+    "SequenceMap": _Book.repeat,
 }
 
 

@@ -54,7 +54,7 @@ def analyze(
     del model, structure  # the inference parses a model of its own
     graph = infer(stripped, binding)
     weights = parameters(graph, stripped.dropped)
-    book = account(graph, convention, weights.by_node, binding.dims)
+    book = account(graph, convention, weights.by_node)
     totals = _Totals(book.nodes)
     return GraphProfile(
         path=str(path),
@@ -73,6 +73,7 @@ def analyze(
         flops_least=totals.flops_least,
         transcendentals=totals.transcendentals,
         macs_by_precision=totals.macs_by_precision,
+        preparation_macs=book.preparation.value(),
         macts=book.macts.value(),
         bytes_read=totals.bytes_read,
         bytes_written=totals.bytes_written,
@@ -84,6 +85,8 @@ def analyze(
         unknown=_unknown(book.nodes),
         exact=all(node.status == "exact" for node in book.nodes),
         coverage=1 - totals.unknown / max(len(book.nodes), 1),
+        dim_names=graph.dim_names,
+        notes=tuple(graph.notes),
     )
 
 

@@ -352,6 +352,11 @@ def _extreme(function: str, of: Callable[[Iterable[int]], int], counts: tuple[Co
     for count in counts:
         call = _only_call(count, function)
         flat.update(dict.fromkeys(call.arguments if call is not None else (count,)))
+    opposite = "min" if function == "max" else "max"
+    for count in list(flat):  # max(S, min(S, 64)) is S
+        call = _only_call(count, opposite)
+        if call is not None and any(each in flat for each in call.arguments):
+            del flat[count]
     numbers = [count for count in flat if isinstance(count, int)]
     others = sorted((count for count in flat if not isinstance(count, int)), key=str)
     if numbers:
@@ -379,9 +384,7 @@ def _value(atom: _Atom, values: Mapping[str, Count]) -> Count:
     if isinstance(atom, str):
         found = values.get(atom)
         return symbol(atom) if found is None else found
-    return _called(
-        atom.function, [_as_count(_evaluated(each, values)) for each in atom.arguments]
-    )
+    return _called(atom.function, [_as_count(_evaluated(each, values)) for each in atom.arguments])
 
 
 def _called(function: str, arguments: list[Count]) -> Count:

@@ -149,7 +149,9 @@ class GraphProfile:
     whole inference, counts or formulas. ``macs_least``, ``flops_least``: lower bounds, equal to
     the totals when nothing is merely bounded. ``exact``: no node is bounded or unknown; otherwise
     totals leave out the unknown nodes and are a lower bound as far as these go. ``macts``: output
-    elements of the contraction operators, as timm counts them.
+    elements of the contraction operators, as timm counts them. ``preparation_macs``: of arithmetic
+    on constants, which a runtime does once: part of ``macs`` only in conventions of tools that run
+    a network's modules. ``dim_names``: what the file calls a dim whose symbol had to differ.
     """
 
     path: str
@@ -179,4 +181,6 @@ class GraphProfile:
     unknown: tuple[UnknownOperator, ...]
     exact: bool
     coverage: float
+    preparation_macs: Count = 0
+    dim_names: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
