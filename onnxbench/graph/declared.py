@@ -63,6 +63,18 @@ class DeclaredType:
         """TensorProto.DataType, 0 if unknown."""
         return int(self.of.tensor_type.elem_type)
 
+    def with_places(self, found: Found) -> Found:
+        """Return the type ``found`` of a key-value cache with the declared number of places.
+
+        Whether past and present are one buffer is the caller's choice, and an engine's guess.
+        """
+        declared = self.of.tensor_type.shape.dim
+        if found.shape is None or len(found.shape) != 4 or len(declared) != 4:
+            return found
+        if not declared[2].HasField("dim_value"):
+            return found
+        return Found(found.dtype, (*found.shape[:2], declared[2].dim_value, found.shape[3]))
+
     def filled(self, found: Found) -> Found:
         """Return ``found`` with what it lacks; a declared name of a dim becomes its symbol."""
         if not self.of.tensor_type.HasField("shape"):

@@ -1,4 +1,4 @@
-"""Shapes through If, Loop, Scan and SequenceMap: bodies get the shapes of the call."""
+"""Shapes through If, Loop, Scan and their kin: subgraphs get the shapes of the call."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Shape = tuple[Dim | None, ...]
 
 _ATTEMPTS = 3
-_BOOL, _INT64 = 9, 7
+_BOOL, _INT64, _FLOAT, _DOUBLE = 9, 7, 1, 11
 _FIRST_OPSET_WITHOUT_BATCH = 9
 MAX_VISITS = 2_000_000
 """Nodes looked at in one model; beyond it, what a loop carries is unknown without another look."""
@@ -228,6 +228,22 @@ def _sequence_map(settler: Settler, node: Node) -> list[Found]:
     return _cut(node, found)
 
 
+def _flex_attention(settler: Settler, node: Node) -> list[Found]:
+    """Settle the subgraphs, which keep the shape of the scores: [B, heads, queries, keys]."""
+    query, key, value = (node.input(index) for index in range(3))
+    shapes = [each.shape for each in (query, key, value)]
+    if any(shape is None or len(shape) != 4 for shape in shapes):
+        return [NOTHING] * len(node.outputs)
+    (*before, _), (_, _, keys, _), (*_, width) = (shape or () for shape in shapes)
+    precise = query.dtype if query.dtype == _DOUBLE else _FLOAT
+    for body in node.graphs.values():
+        for tensor in body.inputs[:1]:
+            tensor.dtype = node.attribute("softmax_precision", precise)
+            tensor.shape = (*before, keys)
+        settler.inside(body)
+    return _cut(node, [Found(query.dtype, (*before, width))])
+
+
 def _grown(tensor: Tensor, axis: int, length: Dim | None) -> Found:
     """Return the type of a stack of ``length`` results of a body."""
     if tensor.shape is None or not -len(tensor.shape) - 1 <= axis <= len(tensor.shape):
@@ -242,9 +258,10 @@ def _cut(node: Node, found: list[Found]) -> list[Found]:
 
 
 FLOWS: Mapping[str, Callable[[Settler, Node], list[Found]]] = {
+    "FlexAttention": _flex_attention,
     "If": _if,
     "Loop": _loop,
     "Scan": _scan,
     "SequenceMap": _sequence_map,
 }
-"""What settles a node with subgraphs and returns its outputs, by operator of ai.onnx."""
+"""What settles a node with subgraphs and returns its outputs, by operator of the standard."""

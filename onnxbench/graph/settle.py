@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from onnxbench.graph.naming import Names
     from onnxbench.graph.network import Graph, Node, Tensor
 
+_STANDARD = frozenset({"", "ai.onnx.preview"})
+
+_CACHES = {("com.microsoft", "GroupQueryAttention"): (1, 2)}
+"""Outputs that may be the buffers of inputs, so that the file knows better than any engine."""
+
 MAX_BODIES = 8
 """Bodies of operators inside one another."""
 
@@ -68,7 +73,7 @@ class Settler:
     def node(self, node: Node) -> None:
         """Settle the outputs of ``node``."""
         self.visits += 1
-        flow = FLOWS.get(node.op) if node.graphs and not node.domain else None
+        flow = FLOWS.get(node.op) if node.graphs and node.domain in _STANDARD else None
         if flow is not None:
             self.settle(node, flow(self, node))
         elif node.graphs:
@@ -149,6 +154,8 @@ class Settler:
             if output.type is not None:
                 continue
             declared = self._declared.find(output) if self._declared is not None else None
+            if declared is not None and index in _CACHES.get((node.domain, node.op), ()):
+                of = declared.with_places(of)  # noqa: PLW2901
             if declared is not None and not _is_complete(output, of.shape):
                 output.dtype = output.dtype or declared.dtype
                 of = declared.filled(of)  # noqa: PLW2901

@@ -71,6 +71,23 @@ def attention(node: Node) -> Cost:
     return replace(cost, note=note, operands=multiplied(node.input(0), node.input(1)))
 
 
+def flex_attention(node: Node) -> Cost:
+    """Count the core, and what its subgraphs do to scores and probabilities (A1).
+
+    Q, K and V are [B, heads, S, size]; ``score_mod`` and ``prob_mod`` run once, over all scores.
+    """
+    from onnxbench.graph.operators.table import find  # noqa: PLC0415 - the table has this module
+
+    heads = _standard_heads(node)
+    costs = [heads.over(heads.new, added=0)]
+    for each in (inner for graph in node.graphs.values() for inner in graph.nodes):
+        row = find(each.domain, each.op)
+        if row is None:
+            raise Unknown(f"no rule for {each.op} in its subgraph")
+        costs.append(row.rule(each))
+    return replace(together(*costs), operands=multiplied(node.input(0), node.input(1)))
+
+
 def multi_head_attention(node: Node) -> Cost:
     """Count the core, and the sum with the bias of the projection before it (A1).
 
@@ -162,6 +179,9 @@ def unidirectional_note(node: Node, heads: Heads, keys: Count) -> str:
 
 ROWS = {
     ("", "Attention"): Operator("contraction", attention, paddle=paddle_nothing),
+    ("ai.onnx.preview", "FlexAttention"): Operator(
+        "contraction", flex_attention, paddle=paddle_nothing
+    ),
     ("com.microsoft", "MultiHeadAttention"): Operator(
         "contraction", multi_head_attention, paddle=paddle_nothing
     ),
