@@ -19,8 +19,8 @@ MAX_UNKNOWN = 50
 MAX_NAMES = 10
 
 TOTALS = (
-    "macs", "flops", "transcendentals", "macs_least", "flops_least", "macts",
-    "bytes_read", "bytes_written",
+    "macs", "flops", "transcendentals", "macs_least", "flops_least", "preparation_macs",
+    "macts", "bytes_read", "bytes_written",
 )  # fmt: skip
 """Attributes of a GraphProfile that are counts or formulas."""
 

@@ -25,6 +25,9 @@ View = Literal["nodes", "op", "module"]
 DETAIL = 10
 """Ranks from here on are no columns of a table for people."""
 
+CLOSED = frozenset({"nodes", "depth", "params", "weight_bytes", "unknown_nodes"})
+"""Keys of counts that are never formulas."""
+
 TYPICAL = 64
 """What an open dim is taken for where formulas have to be put in order."""
 
@@ -85,6 +88,7 @@ NODE_FIELDS = (
     Field("times", "times", "count", 8),
     *_FIGURES,
     Field("macs_least", "at least", "count", 13),
+    Field("flops_least", "at least", "count", 13),
     Field("precision", "precision", "text", 12),
     Field("kind", "kind", "text", 14),
     Field("status", "status", "text", 1),
@@ -227,6 +231,7 @@ def _node(node: NodeProfile) -> tuple[Value, ...]:
         node.bytes_written,
         intensity(node.flops, node.bytes_read, node.bytes_written),
         node.macs_least,
+        node.flops_least,
         node.precision,
         node.kind,
         node.status,

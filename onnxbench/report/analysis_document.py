@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from onnxbench.graph.static import plain, static_document
-from onnxbench.report.analysis import batch, intensity, shape_text, sheet
+from onnxbench.graph.static import depends_on, plain, static_document
+from onnxbench.report.analysis import CLOSED, batch, intensity, shape_text, sheet
 from onnxbench.report.axes import at
 from onnxbench.report.csv_text import csv_text
 from onnxbench.types import SCHEMA
@@ -95,11 +95,10 @@ def analysis_document(
         "inputs": [_signature(each) for each in profile.inputs],
         "outputs": [_signature(each) for each in profile.outputs],
         "symbols": list(profile.symbols),
+        "dim_names": dict(profile.dim_names),
         **static_document(profile),
         **_per_sample(profile),
-        "intensity_flops_per_byte": intensity(
-            profile.flops, profile.bytes_read, profile.bytes_written
-        ),
+        **_intensity(profile),
         "parameters": _parameters(profile),
         "memory": _memory(profile),
         **_kv_cache(profile),
@@ -139,7 +138,11 @@ def rows(of: Sheet) -> list[JsonObject]:
 
 def sheet_csv(of: Sheet) -> str:
     """Return a sheet as CSV; each count that may be open has a column for its formula too."""
-    counts = [i for i, field in enumerate(of.fields) if field.kind in {"count", "bytes"}]
+    counts = [
+        i
+        for i, field in enumerate(of.fields)
+        if field.kind in {"count", "bytes"} and field.key not in CLOSED
+    ]
     header = [field.key for field in of.fields]
     header += [f"{of.fields[i].key}_formula" for i in counts]
     return csv_text(
@@ -199,6 +202,17 @@ def _per_sample(profile: GraphProfile) -> JsonObject:
         "per_sample": {
             name: None if count is None else count / size for name, count in totals.items()
         },
+    }
+
+
+def _intensity(profile: GraphProfile) -> JsonObject:
+    found = intensity(profile.flops, profile.bytes_read, profile.bytes_written)
+    counts = (profile.flops, profile.bytes_read, profile.bytes_written)
+    is_open = any(plain(count) is None for count in counts)
+    why = depends_on(counts) if is_open else "no byte is moved"
+    return {
+        "intensity_flops_per_byte": found,
+        **({"intensity_reason": why} if found is None else {}),
     }
 
 

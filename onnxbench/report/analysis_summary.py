@@ -15,7 +15,7 @@ from onnxbench.report.analysis import batch, intensity, shape_text
 from onnxbench.text import PARAGRAPH, safe_text, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from onnxbench.graph.dims import Count
     from onnxbench.graph.profile import GraphProfile, Signature
@@ -60,6 +60,7 @@ def lines_of(profile: GraphProfile, sha256: str | None = None) -> list[Line]:
         *_signatures("output", profile.outputs),
         *_totals(profile),
         Line("precision", _precisions(profile)),
+        Line("preparation", _preparation(profile)),
         *_constants(profile),
         Line("macts", f"{quantity(profile.macts)} output elements of matmuls and convolutions"),
         *_memory(profile),
@@ -136,7 +137,7 @@ def _total(profile: GraphProfile, count: Count, least: Count, size: int | None) 
 
 
 def _each(text: str, count: Count, size: int | None) -> str:
-    if size in (None, 1) or not isinstance(count, int):
+    if size in (None, 1) or not isinstance(count, int) or not count:
         return text
     return f"{text} for batch {size}, {fmt.decimal(count / size)} per sample"
 
@@ -152,6 +153,14 @@ def _precisions(profile: GraphProfile) -> str:
     return " · ".join(shown)
 
 
+def _preparation(profile: GraphProfile) -> str:
+    """Return what arithmetic on constants costs, "" where there is none worth a word."""
+    if not profile.preparation_macs:
+        return ""
+    own = "" if profile.convention == "pure" else ", part of the MACs in this convention"
+    return f"{quantity(profile.preparation_macs)} MACs on constants alone, done once{own}"
+
+
 def _constants(profile: GraphProfile) -> list[Line]:
     of = profile.parameters
     more = {
@@ -165,6 +174,10 @@ def _constants(profile: GraphProfile) -> list[Line]:
     stored = [f"{name} {fmt.size(size)}" for name, size in sizes.items() if size]
     if of.sparse_stored is not None:
         counts.append(f"stored of sparse ones {of.sparse_stored:,}")
+    if of.unsized:
+        counts.append(f"constants of unknown size {of.unsized:,}, NOT counted")
+    if len(of.by_dtype) > 1:
+        stored += [f"{name} {fmt.decimal(count)}" for name, count in of.by_dtype.items()]
     return [
         Line("parameters", " · ".join([quantity(of.params), *counts])),
         Line("weights", " · ".join([fmt.size(of.weight_bytes), *stored])),
@@ -231,11 +244,18 @@ def _bounded(profile: GraphProfile) -> Iterable[Line]:
         yield Line("bounded", f"and {len(found) - SHOWN} more nodes")
 
 
+def _dim(symbol: str, in_file: Mapping[str, str]) -> str:
+    """Return an open dim as formulas call it, and what the file calls it where that differs."""
+    called = in_file.get(symbol)
+    name = safe_text(symbol, 60)
+    return name if called is None else f"{name} (in the file: {safe_text(called, 60)!r})"
+
+
 def _open(profile: GraphProfile) -> Iterable[Line]:
     names = list(profile.symbols)
     if not names:
         return
-    shown = ", ".join(safe_text(name, 60) for name in names[:SHOWN])
+    shown = ", ".join(_dim(name, profile.dim_names) for name in names[:SHOWN])
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     firsts = {
         symbol

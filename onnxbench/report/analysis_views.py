@@ -48,7 +48,8 @@ class Analysis:
     def _json(self) -> str:
         from onnxbench.report.document import dumps  # noqa: PLC0415 - the summary needs no json
 
-        return dumps(self.document(), indent=2) + "\n"
+        # A row for each of 100,000 nodes is read by programs only.
+        return dumps(self.document(), indent=None if self.view == "nodes" else 2) + "\n"
 
     def _csv(self) -> str:
         from onnxbench.report.analysis_document import sheet_csv, summary_csv  # noqa: PLC0415

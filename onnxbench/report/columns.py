@@ -106,15 +106,32 @@ class Metric:
     rank: int
 
 
+def _counts(path: str) -> Callable[[Sequence[Record]], list[str]]:
+    """Return a column of counted figures, which a record has whatever its latency came to."""
+
+    def texts(records: Sequence[Record]) -> list[str]:
+        found = []
+        for record in records:
+            count = at(record, path)
+            bound = at(record, "static.exact") is False and path != "static.params"
+            text = fmt.decimal(count) if isinstance(count, int) else fmt.NOTHING
+            found.append(f"≥{text}" if bound and text != fmt.NOTHING else text)
+        return fmt.align(found)
+
+    return texts
+
+
 METRICS = (
     Metric("latency", latency, 0),
-    Metric("min", _durations("latency.min_ns"), 5),
+    Metric("min", _durations("latency.min_ns"), 7),
     Metric("p90", _durations("latency.p90_ns"), 3),
     Metric("throughput", _formatted("throughput_per_s", fmt.rate), 2),
-    Metric("model RSS", _formatted("memory.model_rss_bytes", fmt.size), 4),
+    Metric("MACs", _counts("static.macs_least"), 4),
+    Metric("params", _counts("static.params"), 5),
+    Metric("model RSS", _formatted("memory.model_rss_bytes", fmt.size), 6),
     Metric("peak RSS", _formatted("memory.peak_rss_bytes", fmt.size), 1),
-    Metric("load", _durations("phases_ns.load"), 6),
-    Metric("record", lambda records: [text_at(r, "record_id")[:8] for r in records], 7),
+    Metric("load", _durations("phases_ns.load"), 8),
+    Metric("record", lambda records: [text_at(r, "record_id")[:8] for r in records], 9),
     Metric("verdict", lambda records: [findings.state(r) for r in records], 0),
 )
 

@@ -42,6 +42,7 @@ def record_detail(record: Record, *, width: int) -> RenderableType:
         "latency": _latency(record),
         "phases": _phases(record),
         "memory": _memory(record),
+        "network": _network(record),
         "placement": _placement(record),
         "outputs": _outputs(record),
         "verdict": _verdict(record),
@@ -161,6 +162,31 @@ def _memory(record: Record) -> list[Finding]:
         reason = "device_reason" if key == "device_bytes" else "reason"
         missing = _missing(str(memory.get(reason, "")))
         lines.append(Finding(label, missing if memory[key] is None else fmt.size(memory[key])))
+    return lines
+
+
+def _network(record: Record) -> list[Finding]:
+    static: dict[str, Any] = dict(record.get("static") or {})
+    if static.get("params") is None:
+        reason = static.get("reason")
+        return [Finding("counted", _missing(str(reason)))] if reason else []
+    lines = []
+    for key, label in (("macs", "MACs"), ("flops", "FLOPs"), ("params", "parameters")):
+        count = static.get(key)
+        formula = (static.get("formulas") or {}).get(key, "")
+        shown = f"{fmt.decimal(count)} ({count:,})" if count is not None else safe_text(formula)
+        per_s = at(record, f"derived.{key}_per_s")
+        rate = "" if per_s is None else f"{fmt.decimal(per_s)}/s of useful work"
+        lines.append(Finding(label, _joined(shown, rate)))
+    for key, label in (("weight_bytes", "weights"), ("peak_activation_bytes", "activations")):
+        if static.get(key) is not None:
+            peak = " at their peak, by liveness" if key.startswith("peak") else ""
+            lines.append(Finding(label, fmt.size(static[key]) + peak))
+    unknown = sum(each["nodes"] for each in static.get("unknown") or ())
+    if unknown:
+        lines.append(
+            Finding("not counted", f"{fmt.plural(unknown, 'node')}: totals are lower bounds")
+        )
     return lines
 
 
