@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import machine, page
-from benchmarks.analyzer import others, zoo
+from benchmarks.analyzer import given
 from benchmarks.figure import progress
 from onnxbench.errors import OnnxBenchError
 from onnxbench.targets.lock import Holder, measuring_lock
@@ -94,9 +94,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tiny", action="store_true", help="try the code; the numbers mean little")
     parser.add_argument("--write", action="store_true", help="write docs/figures.md")
     parser.add_argument(
-        "--other-tools", metavar="PYTHON", help=f"that has them ({others.VARIABLE})"
+        "--other-tools", metavar="PYTHON", help=f"that has them ({given.OTHER_TOOLS})"
     )
-    parser.add_argument("--zoo", metavar="FOLDER", help=f"of exported networks ({zoo.VARIABLE})")
+    parser.add_argument("--zoo", metavar="FOLDER", help=f"of exported networks ({given.ZOO})")
     asked = parser.parse_args()
     for name in asked.names:
         if name not in (*NAMES, "analyzer"):
@@ -104,7 +104,7 @@ def _arguments() -> argparse.Namespace:
     if asked.tiny and asked.write:
         parser.error("--tiny numbers are not published: leave --write out")
     asked.names = _expanded(asked.names)
-    for variable, value in ((others.VARIABLE, asked.other_tools), (zoo.VARIABLE, asked.zoo)):
+    for variable, value in ((given.OTHER_TOOLS, asked.other_tools), (given.ZOO, asked.zoo)):
         if value is not None:
             os.environ[variable] = value
     return asked

@@ -1,4 +1,6 @@
-"""How many shapes three engines find on ONNX's own node tests: ``python -m benchmarks.analyzer.node_tests``.
+"""How many shapes three engines find on ONNX's own node tests.
+
+``python -m benchmarks.analyzer.node_tests`` prints it; `figures/node_tests.py` publishes it.
 
 Every test of `onnx.backend.test` whose outputs are all tensors is stripped of what it declares:
 shapes of outputs and value_info go, integer inputs of at most `SMALL` elements become constants
@@ -20,6 +22,7 @@ import argparse
 import warnings
 from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,12 +54,12 @@ class Case:
     sizes: dict[str, int]
 
 
-def measure(*, symbolic: bool = False) -> dict[str, dict[str, list[str]]]:
-    """Return names of tests by engine and verdict."""
+def measure(*, symbolic: bool = False, most: int | None = None) -> dict[str, dict[str, list[str]]]:
+    """Return names of tests by engine and verdict, of the first ``most`` tests."""
     found: dict[str, dict[str, list[str]]] = {
         engine: {verdict: [] for verdict in VERDICTS} for engine in ENGINES
     }
-    for case in cases(symbolic=symbolic):
+    for case in islice(cases(symbolic=symbolic), most):
         for name, engine in ENGINES.items():
             found[name][_verdict(engine, case)].append(case.name)
     return found
@@ -73,6 +76,7 @@ def cases(*, symbolic: bool = False) -> Iterator[Case]:
         warnings.simplefilter("ignore")  # of the tests' own arithmetic
         tests = load_node_model_tests()
     for test in tests:
+        assert test.model is not None
         outputs = test.model.graph.output
         if all(value.type.WhichOneof("value") == "tensor_type" for value in outputs):
             yield _case(test, symbolic=symbolic)

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.analyzer import given
 from benchmarks.analyzer.found import of_others
 
 if TYPE_CHECKING:
@@ -21,10 +22,8 @@ if TYPE_CHECKING:
 
     from benchmarks.analyzer.found import Found
 
-TOOLS = ("onnx-tool", "onnx_opcounter", "qonnx")
-VARIABLE = "ONNXBENCH_OTHER_TOOLS"
 SCRIPT = Path(__file__).with_name("other_tools.py")
-MISSING = f"other tools not asked: {VARIABLE} is not set"
+MISSING = f"other tools not asked: {given.OTHER_TOOLS} is not set"
 LIMIT_BYTES = 12 << 30
 """Private memory that another tool may use."""
 
@@ -32,7 +31,7 @@ LIMIT_BYTES = 12 << 30
 @cache
 def installed() -> dict[str, str]:
     """Return tools and their versions; none where no interpreter is named."""
-    if not os.environ.get(VARIABLE):
+    if not os.environ.get(given.OTHER_TOOLS):
         return {}
     ended = subprocess.run(command("versions"), capture_output=True, encoding="utf-8", check=True)
     versions: dict[str, str | None] = json.loads(ended.stdout)
@@ -48,7 +47,7 @@ def note() -> str:
 def command(tool: str, path: Path | None = None) -> tuple[str, ...]:
     """Return the command that asks ``tool`` about one file, in one process."""
     files = () if path is None else (str(path.absolute()),)
-    return (os.environ[VARIABLE], "-W", "ignore", str(SCRIPT.absolute()), tool, *files)
+    return (os.environ[given.OTHER_TOOLS], "-W", "ignore", str(SCRIPT.absolute()), tool, *files)
 
 
 def count(tool: str, files: Sequence[Path], limit_s: float) -> list[Found]:

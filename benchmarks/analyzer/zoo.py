@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.analyzer import given
 from onnxbench.graph.analysis import analyze
 from onnxbench.text import safe_text
 
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from onnxbench.graph.profile import Convention, GraphProfile
     from onnxbench.types import JsonObject
 
-VARIABLE = "ONNXBENCH_ZOO"
-MISSING = f"no network exported: {VARIABLE} is not set"
+MISSING = f"no network exported: {given.ZOO} is not set"
 INDEX = "index.json"
 
 
@@ -51,7 +51,7 @@ class Network:
 
 def networks(prefix: str = "", suffix: str = "") -> list[Network]:
     """Return the exported networks whose names begin and end so, by name."""
-    folder = os.environ.get(VARIABLE)
+    folder = os.environ.get(given.ZOO)
     if not folder:
         return []
     return [
