@@ -144,9 +144,12 @@ def _twice_triangle(last: Count) -> Count:
 
 
 def _positive(count: Count) -> Count:
-    if isinstance(count, Expr) and all(
-        number > 0 and all(isinstance(atom, str) for atom, _ in key)
-        for key, number in count.terms.items()
-    ):
-        return count  # a sum of dims, none of which is negative
+    """Return the greater of ``count`` and 0, without a max where dims being positive settles it."""
+    if not isinstance(count, Expr):
+        return max(count, 0)
+    if all(isinstance(atom, str) for key in count.terms for atom, _ in key):
+        if all(number > 0 for number in count.terms.values()):
+            return count
+        if all(number < 0 for number in count.terms.values()):
+            return 0
     return maximum(count, 0)

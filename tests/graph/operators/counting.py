@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 from onnxbench.graph.build import build
 from onnxbench.graph.dims import parse
 from onnxbench.graph.operators.table import find
+from tests.graph.operators.probing import MS, model, node
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from onnx import ModelProto
 
     from onnxbench.graph.cost import Cost
@@ -16,22 +19,35 @@ if TYPE_CHECKING:
     from onnxbench.graph.operators.row import Operator
 
 
-def last(model: ModelProto) -> tuple[Node, Operator]:
-    """Return the last node of ``model`` and its row."""
-    graph = model.graph
+def last(made: ModelProto) -> tuple[Node, Operator]:
+    """Return the last node of ``made`` and its row."""
+    graph = made.graph
     written = {
         dim.dim_param
         for info in (*graph.input, *graph.output, *graph.value_info)
         for dim in info.type.tensor_type.shape.dim
         if dim.dim_param
     }
-    node = build(model, {name: parse(name) for name in written}).nodes[-1]
-    row = find(node.domain, node.op)
+    found = build(made, {name: parse(name) for name in written}).nodes[-1]
+    row = find(found.domain, found.op)
     assert row is not None
-    return node, row
+    return found, row
 
 
-def count(model: ModelProto) -> Cost:
-    """Return the cost of the last node of ``model``."""
-    node, row = last(model)
-    return row.rule(node)
+def count(made: ModelProto) -> Cost:
+    """Return the cost of the last node of ``made``."""
+    found, row = last(made)
+    return row.rule(found)
+
+
+def microsoft(
+    op: str,
+    names: str,
+    inputs: dict[str, Any],
+    weights: dict[str, Any] | None = None,
+    outputs: dict[str, Any] | None = None,
+    **more: Any,
+) -> ModelProto:
+    """Return a model of one com.microsoft operator; its output has no axes unless given."""
+    made = outputs or {"y": ()}
+    return model(node(op, names, " ".join(made), MS, **more), inputs, weights, made)
