@@ -1,5 +1,7 @@
 """How many shapes three engines find on ONNX's own node tests.
 
+``python -m benchmarks.analyzer.node_tests`` from a clone.
+
 ``python -m benchmarks.analyzer.node_tests`` prints it; `figures/node_tests.py` publishes it.
 
 Every test of `onnx.backend.test` whose outputs are all tensors is stripped of what it declares:
@@ -76,6 +78,7 @@ def cases(*, symbolic: bool = False) -> Iterator[Case]:
         warnings.simplefilter("ignore")  # of the tests' own arithmetic
         tests = load_node_model_tests()
     for test in tests:
+        assert test.model is not None
         assert test.model is not None
         outputs = test.model.graph.output
         if all(value.type.WhichOneof("value") == "tensor_type" for value in outputs):

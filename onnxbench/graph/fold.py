@@ -63,14 +63,12 @@ def fold(node: Node) -> None:
     output = node.outputs[0] if node.outputs else None
     if rule is None or node.domain or output is None or output.value is not None:
         return
-    if node.op in _OF_SHAPES:
-        arrays: list[Array] = []
-    else:
-        arrays = []
-        for tensor in node.inputs:
-            found = elements(tensor)
-            if found is None:
-                return
+    arrays: list[Array] = []
+    for tensor in () if node.op in _OF_SHAPES else node.inputs:
+        found = elements(tensor)
+        if found is None and (tensor is not None or node.op != "Clip"):
+            return
+        if found is not None:
             arrays.append(found)
     try:
         with np.errstate(all="ignore"):
@@ -368,6 +366,19 @@ def _reduced(of: Callable[..., Any]) -> Rule:
     return rule
 
 
+def _clip(node: Node, arrays: list[Array]) -> Array:
+    found = arrays[0]
+    for index, name, limit in ((1, "min", maximum), (2, "max", minimum)):
+        bound = elements(node.optional(index))
+        if bound is None and node.attribute(name) is not None:
+            bound = np.array(node.attribute(name))
+        if bound is not None:
+            fast = np.maximum if limit is maximum else np.minimum
+            clipped = _elementwise(_of_dims(limit), fast)(node, [found, bound])
+            found = np.asarray(clipped)
+    return found
+
+
 def _each(of: Callable[[Any], Any], array: Array) -> Array:
     found = np.empty(array.shape, object)
     for index, element in enumerate(array.flat):
@@ -429,6 +440,7 @@ RULES: Mapping[str, Rule] = {
     "Not": _elementwise(lambda one: None if one is None else not one, np.logical_not),
     "And": _elementwise(lambda one, other: one and other, np.logical_and),
     "Or": _elementwise(lambda one, other: one or other, np.logical_or),
+    "Clip": _clip,
     "Where": _elementwise(_chosen, np.where),
     "Sqrt": _elementwise(lambda _: None, np.sqrt),
     "ReduceProd": _reduced(np.prod),

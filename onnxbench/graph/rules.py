@@ -1,70 +1,46 @@
 """Shapes of outputs where the engines are wrong, blind, or slow on open dims.
 
-- ONNX's inference (1.23.2) is wrong on STFT and finds nothing for the window operators, for
-  MelWeightMatrix and for some ranges although their inputs are constants.
+- ONNX's inference (1.23.2) is wrong on STFT, and on Attention when dims are open; it finds nothing
+  for the window operators, for MelWeightMatrix and for some ranges of constants.
 - It does no arithmetic on names of dims, and onnx-shape-inference (0.4.0) takes the first of two
-  different names when it broadcasts, which is wrong where that one is 1. Broadcasting, Reshape and
-  Concat are most of what a transformer needs, so their rules also save the import of sympy.
+  different names when it broadcasts, which is wrong where that one is 1. The
+  operators that most networks need have a rule, which also saves them the import of sympy.
 """
 
 from __future__ import annotations
 
 import math
-from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from onnxbench.graph.dims import Expr, ceil_div, floor_div, maximum, product
 from onnxbench.graph.fold import elements, integers
 from onnxbench.graph.network import Unknown
+from onnxbench.graph.sizes import broadcast, known_shape, sizes_of
+from onnxbench.graph.slicing import cut, pad, split
+from onnxbench.graph.spatial import conv, conv_transpose, pool, resize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from onnxbench.graph.dims import Dim
-    from onnxbench.graph.network import Node, Tensor
+    from onnxbench.graph.network import Node
+    from onnxbench.graph.sizes import Shape
 
-    Shape = tuple[Dim | None, ...]
-    Rule = Callable[[Node], Shape]
+    Rule = Callable[[Node], Shape | list[Shape]]
 
-CORRECTED = frozenset({"STFT"})
-"""Operators of ai.onnx for which no engine is asked."""
-
-
-def broadcast(*shapes: Shape) -> Shape:
-    """Return the shape to which ``shapes`` broadcast; where two names meet, the greater counts."""
-    rank = max((len(shape) for shape in shapes), default=0)
-    padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
-    return tuple(_joined(column) for column in zip(*padded, strict=True))
-
-
-def _joined(column: Sequence[Dim | None]) -> Dim | None:
-    sizes = {dim for dim in column if dim != 1}
-    numbers = {dim for dim in sizes if isinstance(dim, int)}
-    if len(numbers) > 1:
-        raise Unknown("its inputs do not broadcast")
-    if numbers:  # an open dim next to it is 1 or the same
-        return numbers.pop()
-    known = [dim for dim in sizes if dim is not None]
-    if len(known) < len(sizes):
-        return None
-    return maximum(*known) if known else 1
+CORRECTED = frozenset({"Attention", "STFT"})
+"""Operators of ai.onnx on which ONNX's inference is wrong."""
 
 
 def _elementwise(node: Node) -> Shape:
     if node.opset < 7 and node.op not in _VARIADIC:  # the second input fits into the first
-        return _shape(node.input(0))
-    shapes = [_shape(tensor) for tensor in node.inputs if tensor is not None]
+        return known_shape(node.input(0))
+    shapes = [known_shape(tensor) for tensor in node.inputs if tensor is not None]
     return broadcast(*shapes)
 
 
-def _shape(tensor: Tensor | None) -> Shape:
-    if tensor is None or tensor.shape is None:
-        raise Unknown("the shape of an input is not known")
-    return tensor.shape
-
-
 def _matmul(node: Node) -> Shape:
-    one, other = _shape(node.input(0)), _shape(node.input(1))
+    one, other = known_shape(node.input(0)), known_shape(node.input(1))
     if not one or not other:
         raise Unknown("a scalar has no product")
     rows = one[-2:-1]
@@ -73,8 +49,8 @@ def _matmul(node: Node) -> Shape:
 
 
 def _reshape(node: Node) -> Shape:
-    source = _shape(node.input(0))
-    target = _targets(node.optional(1))
+    source = known_shape(node.input(0))
+    target = sizes_of(node.optional(1))
     if target is None:
         raise Unknown("the new shape is not known")
     zero_is_zero = bool(node.attribute("allowzero", 0))
@@ -108,39 +84,23 @@ def _quotient(source: Shape, rest: Sequence[Dim | None]) -> Dim | None:
     return floor_div(product(size for size in above if size is not None), divisor)
 
 
-def _targets(tensor: Tensor | None) -> list[Dim | None] | None:
-    """Return the elements of a list of sizes."""
-    found = elements(tensor)
-    if found is None:
-        return None
-    return [_size(each) for each in found.reshape(-1)]
-
-
-def _size(element: Any) -> Dim | None:
-    if element is None or isinstance(element, Expr):
-        return element
-    if isinstance(element, Fraction):
-        return int(element) if element.denominator == 1 else None
-    return int(element)
-
-
 def _expand(node: Node) -> Shape:
-    target = _targets(node.optional(1))
+    target = sizes_of(node.optional(1))
     if target is None:
         raise Unknown("the new shape is not known")
-    return broadcast(_shape(node.input(0)), tuple(target))
+    return broadcast(known_shape(node.input(0)), tuple(target))
 
 
 def _of_sizes(node: Node) -> Shape:
     """ConstantOfShape."""
-    sizes = _targets(node.optional(0))
+    sizes = sizes_of(node.optional(0))
     if sizes is None:
         raise Unknown("the shape is not known")
     return tuple(sizes)
 
 
 def _concat(node: Node) -> Shape:
-    shapes = [_shape(tensor) for tensor in node.inputs]
+    shapes = [known_shape(tensor) for tensor in node.inputs]
     axis = _axis(node.attribute("axis", 1 if node.opset < 4 else 0), len(shapes[0]))
     total: Dim | None = 0
     for shape in shapes:
@@ -157,7 +117,7 @@ def _concat(node: Node) -> Shape:
 
 
 def _flatten(node: Node) -> Shape:
-    shape = _shape(node.input(0))
+    shape = known_shape(node.input(0))
     axis = node.attribute("axis", 1)
     axis += len(shape) if axis < 0 else 0
     parts = shape[:axis], shape[axis:]
@@ -190,7 +150,7 @@ def _range(node: Node) -> Shape:
 
 
 def _window(node: Node) -> Shape:
-    sizes = _targets(node.optional(0))
+    sizes = sizes_of(node.optional(0))
     if sizes is None or len(sizes) != 1:
         raise Unknown("the size of the window is not known")
     return (sizes[0],)
@@ -205,15 +165,48 @@ def _mel_weights(node: Node) -> Shape:
 
 def _stft(node: Node) -> Shape:
     """Frames are whole: floor((length - frame) / step) + 1 of them, [batch, frames, bins, 2]."""
-    signal = _shape(node.input(0))
-    step, frame = _targets(node.optional(1)), _targets(node.optional(3))
-    window = node.optional(2)
-    size = frame[0] if frame else _shape(window)[0]
+    signal = known_shape(node.input(0))
+    step, frame = sizes_of(node.optional(1)), sizes_of(node.optional(3))
+    size = frame[0] if frame else known_shape(node.optional(2))[0]
     if not step or step[0] is None or size is None or len(signal) < 2 or signal[1] is None:
         raise Unknown("the step or the length of a frame is not known")
     frames = floor_div(signal[1] - size, step[0]) + 1
     onesided = node.attribute("onesided", 1)
     return (signal[0], frames, floor_div(size, 2) + 1 if onesided else size, 2)
+
+
+def _attention(node: Node) -> list[Shape]:
+    """Return the shapes of the result, the present keys and values, and the scores."""
+    query, key, value = (known_shape(node.input(index)) for index in range(3))
+    if len(query) == 3:
+        heads, kv_heads = node.attribute("q_num_heads"), node.attribute("kv_num_heads")
+        if not heads or not kv_heads:
+            raise Unknown("the number of heads is not given")
+        query = _by_head(query, heads)
+        key, value = _by_head(key, kv_heads), _by_head(value, kv_heads)
+        flat = True
+    else:
+        flat = False
+    if not len(query) == len(key) == len(value) == 4:
+        raise Unknown("its inputs have the wrong ranks")
+    past = node.optional(4)
+    length = key[2]
+    if past is not None:
+        before = known_shape(past)[2]
+        length = None if length is None or before is None else length + before
+    batch, heads, rows, _ = query
+    width = value[3]
+    result: Shape = (batch, heads, rows, width)
+    if flat:
+        result = (batch, rows, None if width is None or heads is None else heads * width)
+    present = (key[0], key[1], length, key[3])
+    present_value = (value[0], value[1], length, width)
+    return [result, present, present_value, (batch, heads, rows, length)][: len(node.outputs)]
+
+
+def _by_head(shape: Shape, heads: int) -> Shape:
+    batch, rows, columns = shape
+    return (batch, heads, rows, None if columns is None else floor_div(columns, heads))
 
 
 _COMPARING = frozenset({
@@ -222,11 +215,11 @@ _COMPARING = frozenset({
 _VARIADIC = frozenset({"Max", "Mean", "Min", "Sum"})
 _WINDOWS = frozenset({"BlackmanWindow", "HammingWindow", "HannWindow", "MelWeightMatrix"})
 
-_FLOAT, _BOOL = 1, 9
+_FLOAT, _INT64, _BOOL = 1, 7, 9
 
 
-def dtype_of(node: Node) -> int:
-    """Return the element type of the output of a node that has a rule; 0 if it is not known."""
+def dtype_of(node: Node, index: int) -> int:
+    """Return the element type of an output of a node that has a rule; 0 if it is not known."""
     if node.op in _COMPARING:
         return _BOOL
     if node.op in _WINDOWS:
@@ -234,6 +227,8 @@ def dtype_of(node: Node) -> int:
     if node.op == "ConstantOfShape":
         fill = node.attribute("value")
         return _FLOAT if fill is None else int(fill.data_type)
+    if node.op == "MaxPool" and index:
+        return _INT64
     source = node.optional(1 if node.op == "Where" else 0)
     return 0 if source is None else source.dtype
 
@@ -258,5 +253,16 @@ RULES: Mapping[str, Rule] = {
     "HannWindow": _window,
     "MelWeightMatrix": _mel_weights,
     "STFT": _stft,
+    "Attention": _attention,
+    "Slice": cut,
+    "Split": split,
+    "Pad": pad,
+    "Conv": conv,
+    "ConvTranspose": conv_transpose,
+    "AveragePool": pool,
+    "LpPool": pool,
+    "MaxPool": pool,
+    "Resize": resize,
+    "Upsample": resize,
 }
-"""The shape of the only output, by operator of ai.onnx. Raise Unknown if they cannot tell."""
+"""Shapes of the outputs, by operator of ai.onnx. They raise Unknown if they cannot tell."""

@@ -20,7 +20,7 @@ from onnxbench.graph.network import Unknown
 from onnxbench.graph.rules import CORRECTED, RULES, dtype_of
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Sequence
 
     from onnxbench.graph.declared import Declared
     from onnxbench.graph.dims import Dim
@@ -88,7 +88,7 @@ class Settler:
         for output in node.outputs:
             if output is not None and not _is_complete(output):
                 return False
-        if node.op in CORRECTED and not node.domain:
+        if _is_corrected(node):
             return False
         return not self._changed or not any(each in self._changed for each in node.inputs)
 
@@ -110,9 +110,7 @@ class Settler:
         ruled = _ruled(node)
         if ruled is not None:
             answers.append(ruled)
-        if node.op in CORRECTED and not node.domain:
-            return ruled or [NOTHING] * len(node.outputs)
-        for ask in (self._reference.infer, self._symbolic.infer, self._by_body):
+        for ask in self._engines(node):
             agreed = _agreed(node, answers)
             if all(
                 wanted is None or found.complete
@@ -123,6 +121,18 @@ class Settler:
             if answer is not None:
                 answers.append(answer)
         return _agreed(node, answers)
+
+    def _engines(self, node: Node) -> list[Callable[[Node], list[Found] | None]]:
+        """Return whom to ask when the rules leave something open.
+
+        What our own rule of an operator leaves open depends on data, or on which of two open dims
+        is greater; onnx-shape-inference decides some of that, and wrongly (Slice, Resize).
+        """
+        if node.domain or node.op not in RULES:
+            return [self._reference.infer, self._symbolic.infer, self._by_body]
+        if node.op in CORRECTED:
+            return [self._by_body]
+        return [self._reference.infer, self._by_body]
 
     def _by_body(self, node: Node) -> list[Found] | None:
         if self._depth >= MAX_BODIES:
@@ -146,7 +156,7 @@ class Settler:
         for index, (output, of) in enumerate(zip(node.outputs, found, strict=True)):
             if output is None:
                 continue
-            if fresh and (output.dtype or output.type) and node.op not in CORRECTED:
+            if fresh and (output.dtype or output.type) and not _is_corrected(node):
                 of = _agreement([of, found_in(output)])  # noqa: PLW2901 - with the first pass
             before = output.shape
             output.dtype = of.dtype or output.dtype
@@ -209,6 +219,10 @@ def found_in(tensor: Tensor) -> Found:
     return Found(tensor.dtype, tensor.shape, tensor.type)
 
 
+def _is_corrected(node: Node) -> bool:
+    return node.op in CORRECTED and not node.domain
+
+
 def _is_complete(tensor: Tensor, shape: Sequence[object] | None = None) -> bool:
     if tensor.type is not None:
         return True
@@ -225,12 +239,17 @@ def _differ(before: Sequence[Dim | None], after: Sequence[Dim | None] | None) ->
 
 def _ruled(node: Node) -> list[Found] | None:
     rule = RULES.get(node.op) if not node.domain else None
-    if rule is None or len(node.outputs) != 1:
+    if rule is None:
         return None
     try:
-        return [Found(dtype_of(node), rule(node))]
+        shapes = rule(node)
     except (Unknown, TooComplex, ArithmeticError, TypeError, ValueError, IndexError):
         return None  # of damaged graphs, and of sizes that depend on data
+    if isinstance(shapes, tuple):
+        shapes = [shapes]
+    if any(isinstance(dim, int) and dim < 0 for shape in shapes for dim in shape):
+        return None
+    return [Found(dtype_of(node, index), shape) for index, shape in enumerate(shapes)]
 
 
 def _agreed(node: Node, answers: Sequence[Sequence[Found]]) -> list[Found]:
