@@ -1,7 +1,5 @@
 """How many shapes three engines find on ONNX's own node tests.
 
-``python -m benchmarks.analyzer.node_tests`` from a clone.
-
 ``python -m benchmarks.analyzer.node_tests`` prints it; `figures/node_tests.py` publishes it.
 
 Every test of `onnx.backend.test` whose outputs are all tensors is stripped of what it declares:
