@@ -146,6 +146,8 @@ def modulo(dividend: Count, divisor: Count) -> Count:
     """Return the remainder with the divisor's sign, as Python's ``%``. Raises ZeroDivisionError."""
     if isinstance(dividend, int) and isinstance(divisor, int):
         return dividend % divisor
+    if divisor == 0:
+        raise ZeroDivisionError
     return _atom(_Call("mod", (dividend, divisor)))
 
 
@@ -302,6 +304,8 @@ def _quotient(dividend: Count, divisor: Count) -> tuple[Count, Count]:
     """Return the fraction with what obviously divides both taken out."""
     if divisor == 0:
         raise ZeroDivisionError
+    if dividend == 0:
+        return 0, 1
     if isinstance(divisor, int):
         return dividend * Fraction(1, divisor) if isinstance(dividend, Expr) else dividend, (
             1 if isinstance(dividend, Expr) else divisor
@@ -454,11 +458,22 @@ def _parsed(node: ast.expr, depth: int) -> Count | Fraction:
         function = {"ceiling": "ceil", "Max": "max", "Min": "min", "Mod": "mod"}.get(
             node.func.id, node.func.id
         )
+        first = node.args[0] if function in {"floor", "ceil"} and len(node.args) == 1 else None
+        if isinstance(first, ast.BinOp) and isinstance(first.op, ast.Div):
+            return _rounded_quotient(function, first, depth + 1)
         arguments = [_parsed(each, depth + 1) for each in node.args]
         needed = {"floor": 1, "ceil": 1, "mod": 2}.get(function, len(arguments) or 1)
         if function in _FUNCTIONS and len(arguments) == needed:
             return _called(function, [_as_count(each) for each in arguments])
     raise ValueError(f"{ast.unparse(node)[:100]!r} has no place in the formula of a dim")
+
+
+def _rounded_quotient(function: str, node: ast.BinOp, depth: int) -> Count:
+    """Read what is rounded: there a quotient may be none of whole numbers."""
+    above, below = _parsed(node.left, depth + 1), _parsed(node.right, depth + 1)
+    if isinstance(below, Fraction):
+        above, below = above * (1 / below), 1
+    return (floor_div if function == "floor" else ceil_div)(_as_count(above), below)
 
 
 def _combined(node: ast.BinOp, depth: int) -> Count | Fraction:
