@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import math
 import re
+import warnings
 from collections import Counter
 from fractions import Fraction
 from functools import lru_cache
@@ -249,7 +250,9 @@ def parse(text: str) -> Count:
     if len(text) > MAX_SOURCE_LENGTH:
         raise ValueError(f"a formula of {len(text):,} characters")
     try:
-        tree = ast.parse(text.strip(), mode="eval")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", SyntaxWarning)  # of "1if", which is no name either
+            tree = ast.parse(text.strip(), mode="eval")
         return _integral(_parsed(tree.body, 0))
     except (SyntaxError, TooComplex, RecursionError, MemoryError, ZeroDivisionError) as error:
         raise ValueError(f"{text[:100]!r} is no formula: {type(error).__name__}") from None

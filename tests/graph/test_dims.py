@@ -294,6 +294,8 @@ def test_formulas_are_read(text: str, meaning: Count) -> None:
         "B @ S",
         "B << 2",
         "B; S",
+        "1if B else 2",
+        "2x",
         "ä",
         "B\0",
         "\ud800",
