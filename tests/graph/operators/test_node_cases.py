@@ -5,11 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import onnx
 import pytest
 from onnx import ModelProto
 
+from onnxbench.graph.analysis import analyze
 from onnxbench.graph.build import build
 from onnxbench.graph.dims import TooComplex
 from onnxbench.graph.network import Graph, Node, Unknown
@@ -93,3 +95,23 @@ def test_no_rule_breaks_on_any_case() -> None:
 def test_a_case_counts_what_its_shapes_say(case: str, macs: int) -> None:
     (node,) = build(cases()[case], {}).nodes
     assert TABLE[node.domain, node.op].rule(node).macs == macs
+
+
+@pytest.mark.parametrize("operator", ["attention", "causal_conv", "flexattention"])
+def test_a_row_counts_what_the_function_body_of_the_standard_counts(
+    tmp_path: Path, operator: str
+) -> None:
+    compared = 0
+    for name, model in cases().items():
+        body = next((each for each in cases() if each.startswith(f"{name}_expanded")), None)
+        if body is None or operator not in name or "_expanded" in name:
+            continue
+        found = []
+        for each in (model, cases()[body]):
+            path = tmp_path / "model.onnx"
+            onnx.save(each, path)
+            found.append(analyze(path))
+        assert found[0].macs == found[1].macs, name
+        assert found[1].unknown == (), name
+        compared += 1
+    assert compared > 10
