@@ -27,6 +27,8 @@ from onnxbench.targets.lock import Holder, measuring_lock
 from onnxbench.text import safe_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchmarks.figure import Figure
     from onnxbench.types import JsonObject
 
@@ -103,19 +105,19 @@ def _arguments() -> argparse.Namespace:
             parser.error(f"no figure {safe_text(name)}; there are {', '.join(NAMES)}")
     if asked.tiny and asked.write:
         parser.error("--tiny numbers are not published: leave --write out")
-    asked.names = _expanded(asked.names)
+    asked.names = expanded(asked.names)
     for variable, value in ((given.OTHER_TOOLS, asked.other_tools), (given.ZOO, asked.zoo)):
         if value is not None:
             os.environ[variable] = value
     return asked
 
 
-def _expanded(names: list[str]) -> list[str]:
-    """Return the figures that are meant, each once."""
+def expanded(names: Sequence[str]) -> list[str]:
+    """Return the figures that are meant by ``names``, each once; by none: those that need nothing
+    but onnxbench."""
     groups = {"analyzer": ANALYZER}
-    return list(dict.fromkeys(name for each in names for name in groups.get(each, (each,)))) or [
-        *ALWAYS
-    ]
+    meant = [name for each in names for name in groups.get(each, (each,))]
+    return list(dict.fromkeys(meant or ALWAYS))
 
 
 if __name__ == "__main__":

@@ -55,5 +55,5 @@ def deviation(found: Count | None, truth: Count) -> str:
         return "exact"
     if isinstance(found, int) and isinstance(truth, int) and truth:
         share = (found - truth) / truth
-        return f"{share:+.1%}" if abs(share) >= 0.001 else f"{share:+.1e}"
+        return f"{share:+.1%}" if abs(share) >= 0.001 else f"{100 * share:+.1g}%"
     return "none" if found is None else "wrong"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from onnxbench.graph.profile import GraphProfile
@@ -73,6 +73,11 @@ def compare(
         network.name, macs, published, allowed, params, params_published, params_fit,
         found.exact, note,
     )  # fmt: skip
+
+
+def explained(compared: Comparison, reason: str) -> Comparison:
+    """Return ``compared`` with ``reason``, if its MACs are off and it has none yet."""
+    return compared if compared.within or compared.note else replace(compared, note=reason)
 
 
 def table(found: Sequence[Comparison]) -> Table:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import a_a, help, isolation, loop, make_run, parent, sweep  # noqa: A004
-from benchmarks.__main__ import NAMES
+from benchmarks.__main__ import ANALYZER, NAMES, expanded
+from benchmarks.analyzer import given
 from benchmarks.pairs import alternate, mean_difference
 from onnxbench.errors import WorkerError
 
@@ -21,7 +22,10 @@ ROOT = Path(__file__).parents[2]
 def test_a_figure_can_be_measured(name: str, tmp_path: Path) -> None:
     if name == "make_run" and not (ROOT / ".git").exists():
         pytest.skip("not a clone: there is nothing to clone again")
-    environment = {**os.environ, "ONNXBENCH_LOCK": str(tmp_path / "lock"), "COLUMNS": "200"}
+    environment = {
+        **os.environ, "ONNXBENCH_LOCK": str(tmp_path / "lock"), "COLUMNS": "200",
+        given.OTHER_TOOLS: "", given.ZOO: "",
+    }  # fmt: skip
     ended = subprocess.run(
         [sys.executable, "-m", "benchmarks", name, "--tiny"],
         cwd=ROOT,
@@ -46,6 +50,11 @@ def test_what_cannot_be_asked_for_is_refused(words: list[str], said: str) -> Non
     )  # fmt: skip
     assert ended.returncode == 2
     assert said in ended.stderr
+
+
+def test_a_group_is_all_of_its_figures_and_none_named_is_no_analyzer() -> None:
+    assert expanded(["analyzer", "null", "analyzer_light"]) == [*ANALYZER, "null"]
+    assert not set(expanded([])) & set(ANALYZER)
 
 
 def test_sides_alternate_and_stop_when_it_is_enough() -> None:

@@ -9,7 +9,6 @@ name begins with, up to the first character that is no letter.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchmarks.analyzer import published, zoo
@@ -28,10 +27,8 @@ REASONS = {
     # fvcore 0.1.5 lists aten::_convolution_mode, which padding="same" becomes, as unsupported.
     "convmixer": "the table leaves out depthwise convolutions with padding 'same', which fvcore "
     "does not know",
-    # fvcore takes 5 per weight for the batch norm in training mode that standardizes weights.
-    "nf": "the table counts the normalization of the weights, which are constant here",
 }
-"""By family; each found by asking fvcore what it counts in the network, operator by operator."""
+"""By family; found by asking fvcore what it counts in the network, operator by operator."""
 
 
 def measure(tiny: bool) -> Figure:
@@ -71,6 +68,4 @@ def _compared(network: zoo.Network) -> Comparison:
     compared = published.compare(
         network, found, max(0.01, 0.005 * macs), millions * 1e6, params_fit=fit
     )
-    if compared.within or compared.note:
-        return compared
-    return replace(compared, note=REASONS.get(family(network.name), ""))
+    return published.explained(compared, REASONS.get(family(network.name), ""))
