@@ -109,5 +109,7 @@ def shapes(items: Iterable[str]) -> dict[str, tuple[int, ...]]:
         if not colon or not name or not all(part.isdecimal() and len(part) < 19 for part in sizes):
             message = f"--shape {safe_text(item)!r} is not NAME:1x3x224x224"
             raise UsageError(message, "--shape NAME:1x3x224x224")
-        found[name] = tuple(int(part) for part in sizes)
+        shape = tuple(int(part) for part in sizes)
+        if found.setdefault(name, shape) != shape:
+            raise UsageError(f"--shape {safe_text(name)} is given twice", "give it once")
     return found
