@@ -54,10 +54,9 @@ def dynamic_quantize_lstm(node: Node) -> Cost:
     What is multiplied with them is quantized to uint8 step by step: four FLOPs per element.
     """
     cost = _recurrent(node, "LSTM", inputs_axis=1)
-    length, batch = _length_and_batch(node)
     directions, hidden, _ = shape(node.input(2), 3)
     inputs = shape(node.input(0), 3)[2]
-    quantized = directions * length * batch * (inputs + hidden) * 4
+    quantized = directions * _steps(node) * (inputs + hidden) * 4
     return Cost(
         macs=cost.macs,
         flops=cost.flops + quantized,
@@ -76,14 +75,13 @@ def attn_lstm(node: Node) -> Cost:
     """
     directions, _, hidden = shape(node.input(2), 3)
     wrapped = _recurrent(node, "LSTM")
-    length, batch = _length_and_batch(node)
     _, depth, attention = shape(node.input(9), 3)
-    memory = shape(node.input(11), 3)[1]
+    batch, memory, _ = shape(node.input(11), 3)
     per_step = hidden * attention + memory * attention + memory * depth
     if node.optional(13) is not None:
         per_step = per_step + (depth + hidden) * shape(node.input(13), 3)[2]
     once = directions * batch * memory * depth * attention
-    steps = directions * batch * length
+    steps = directions * _steps(node)
     cut = node.optional(4) is not None or node.optional(12) is not None
     return Cost(
         macs=wrapped.macs + once + steps * per_step,
@@ -98,16 +96,16 @@ def attn_lstm(node: Node) -> Cost:
 def _recurrent(node: Node, cell: str, *, inputs_axis: int = 2) -> Cost:
     """Count directions · T · B · G · H · (I + H) MACs (R1).
 
-    H and I come from the weights, for the attributes are optional; layout 1 swaps T and B. Gate
-    arithmetic is elementwise: activations, biases (one sum per gate), peepholes and the states.
+    H and I come from the weights, for the attributes are optional; layout 1 swaps T and B, whose
+    product it is. Gate arithmetic is elementwise: activations, biases (one sum per gate), peepholes
+    and the states.
     ``sequence_lens`` that are an input leave the number of steps open: T is the most.
     """
     gates = _GATES[cell]
     directions, first, second = shape(node.input(2), 3)
     hidden = second if inputs_axis == 2 else first
     inputs = shape(node.input(1), 3)[inputs_axis]
-    length, batch = _length_and_batch(node)
-    steps, note = length * batch, ""
+    steps, note = _steps(node), ""
     if node.optional(4) is not None:
         known = numbers(node.optional(4))
         if known is None:
@@ -148,9 +146,9 @@ def _unit(node: Node, cell: str, directions: Dim) -> tuple[Count, Count]:
     return flops, transcendentals
 
 
-def _length_and_batch(node: Node) -> tuple[Count, Count]:
+def _steps(node: Node) -> Count:
     first, second, _ = shape(node.input(0), 3)
-    return (second, first) if node.attribute("layout", 0) == 1 else (first, second)
+    return first * second
 
 
 def _sum(counts: Sequence[Count]) -> Count:

@@ -134,7 +134,10 @@ def test_a_dequantized_pair_is_labelled_by_what_is_stored() -> None:
     assert count(made).operands == "fp32 (qdq uint8×int8)"
 
 
-def test_a_weight_alone_that_is_dequantized_is_multiplied_as_float() -> None:
-    nodes = [node("DequantizeLinear", "wq s", "w"), node("Conv", "x w")]
+def test_one_side_alone_that_is_dequantized_is_multiplied_as_float() -> None:
     weights = {"s": np.array(0.5, np.float32), "wq": zeros(8, 4, 3, 3, dtype=np.int8)}
+    nodes = [node("DequantizeLinear", "wq s", "w"), node("Conv", "x w")]
     assert count(model(nodes, {"x": (1, 4, 6, 6)}, weights)).operands == "fp32"
+    nodes = [node("DequantizeLinear", "xq s", "x"), node("Conv", "x w")]
+    inputs: dict[str, Typed] = {"xq": ((1, 4, 6, 6), UINT8), "w": (8, 4, 3, 3)}
+    assert count(model(nodes, inputs, {"s": weights["s"]})).operands == "fp32"
