@@ -67,6 +67,13 @@ def account(
     return book.account
 
 
+_UNCOUNTABLE = (
+    Unknown, TooComplex, ArithmeticError, AttributeError, LookupError, TypeError, ValueError
+)  # fmt: skip
+"""What a rule raises: something is not known, or a stranger's node is not what its operator says
+(an attribute of another type, an axis outside the shape). The node is unknown then."""
+
+
 class _Figures(NamedTuple):
     """What one run of a node adds to the totals; ``macs`` in the convention asked for."""
 
@@ -101,7 +108,7 @@ class _Book:
         figures, note = _Figures(), "computed before the first inference"
         row = find(node.domain, node.op)
         if row is not None:
-            with suppress(Unknown, TooComplex, ZeroDivisionError):
+            with suppress(*_UNCOUNTABLE):
                 macs = self._figures(node, row, row.rule(node)).macs
                 self.account.preparation.add(macs)
                 if self._convention != "pure":
@@ -114,7 +121,7 @@ class _Book:
         try:
             cost = row.rule(node) if row is not None else self._expanded(node)
             figures = self._figures(node, row, cost)
-        except (Unknown, TooComplex, ZeroDivisionError) as error:
+        except _UNCOUNTABLE as error:
             self._enter(node, where, times, kind, Cost(), None, _why(error))
             return
         made = next((each for each in node.outputs if each is not None), None)
@@ -337,4 +344,6 @@ def _bytes(
 def _why(error: Exception) -> str:
     if isinstance(error, Unknown):
         return str(error)
-    return "its formula is too long" if isinstance(error, TooComplex) else "a division by zero"
+    if isinstance(error, TooComplex):
+        return "its formula is too long"
+    return f"its inputs or attributes are not what the operator takes ({type(error).__name__})"
