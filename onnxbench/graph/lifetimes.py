@@ -42,11 +42,12 @@ class Value:
 class Lives:
     """The values of one graph, and which of them each of its nodes reads and makes.
 
-    ``main``: the graph's inputs are its own and not those of the graph around it. Raises Unknown
-    where a size is not known.
+    ``around``: the node that ``graph`` is a subgraph of; then the inputs are values of the graph
+    around it, and what an If returns is already counted there. Raises Unknown where a size is not
+    known.
     """
 
-    def __init__(self, graph: Graph, *, main: bool) -> None:
+    def __init__(self, graph: Graph, around: Node | None) -> None:
         self.nodes = graph.nodes
         self.end = max(len(graph.nodes) - 1, 0)
         self.rows = [find(node.domain, node.op) for node in graph.nodes]
@@ -55,7 +56,7 @@ class Lives:
         self.reads: list[list[Value]] = []
         self.makes: list[list[Value]] = []
         self._of: dict[int, Value] = {}
-        if main:
+        if around is None:
             for tensor in graph.inputs:
                 value = self._of[id(tensor)] = self._new(tensor, 0, self.end)
                 value.held = value.given = True
@@ -66,10 +67,12 @@ class Lives:
             returned = self._of.get(id(tensor))
             if returned is not None:
                 returned.dies, returned.held = self.end, True
+                if around is not None and around.op == "If":
+                    returned.size_bytes = 0
 
     def _enter(self, position: int, node: Node) -> None:
         row = self.rows[position]
-        is_view = row is not None and row.kind == "view"
+        is_view = row is not None and row.kind == "view" and bool(node.inputs)
         of = self._of
         reads = []
         for tensor in _tensors_read(node) if node.graphs else node.inputs:
@@ -82,16 +85,17 @@ class Lives:
             if not is_view:
                 value.reader = position if value.reader == NOBODY else SEVERAL
         self.reads.append(reads)
-        viewed = of.get(id(node.inputs[0])) if is_view and node.inputs else None
         made = []
-        for tensor in node.outputs:
+        for index, tensor in enumerate(node.outputs):
             if tensor is None or tensor.constant:
                 continue
-            if viewed is not None:
-                of[id(tensor)] = viewed
-            else:
-                value = of[id(tensor)] = self._new(tensor, position, position)
-                made.append(value)
+            if is_view and index == 0:
+                viewed = of.get(id(node.inputs[0]))
+                if viewed is not None:  # else it lies in a graph around this one
+                    of[id(tensor)] = viewed
+                continue
+            value = of[id(tensor)] = self._new(tensor, position, position)
+            made.append(value)
         self.makes.append(made)
 
     def _new(self, tensor: Tensor, born: int, dies: int) -> Value:

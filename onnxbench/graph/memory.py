@@ -37,7 +37,7 @@ _MAX_OPERANDS = 4
 def memory(graph: Graph) -> Memory:
     """Return the bytes of the activations of ``graph``; linear in its number of nodes."""
     try:
-        peaks = _peaks(graph, main=True)
+        peaks = _peaks(graph, None)
     except Unknown as error:
         return Memory(None, None, None, None, None, str(error))
     return Memory(peaks.no_reuse, peaks.liveness, peaks.in_place, peaks.fused, peaks.node)
@@ -51,8 +51,8 @@ class _Peaks(NamedTuple):
     node: str | None
 
 
-def _peaks(graph: Graph, *, main: bool) -> _Peaks:
-    lives = Lives(graph, main=main)
+def _peaks(graph: Graph, around: Node | None) -> _Peaks:
+    lives = Lives(graph, around)
     inside = _inside(graph.nodes)
     spans = [(value.born, value.dies, value.size_bytes) for value in lives.values]
     liveness, position = _peak(spans, [each.liveness for each in inside])
@@ -81,7 +81,7 @@ def _inside(nodes: Sequence[Node]) -> list[_Peaks]:
         if not node.graphs:
             inside.append(_NONE)
             continue
-        branches = [_peaks(graph, main=False) for graph in node.graphs.values()]
+        branches = [_peaks(graph, node) for graph in node.graphs.values()]
         inside.append(
             _Peaks(
                 no_reuse=max(each.no_reuse for each in branches),
