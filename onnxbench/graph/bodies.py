@@ -9,7 +9,7 @@ import onnx
 from onnxbench.graph.build import Builder
 from onnxbench.graph.engines import schema_of
 from onnxbench.graph.expansion import graphs_of
-from onnxbench.graph.network import Graph
+from onnxbench.graph.network import Graph, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,7 @@ def body_of(node: Node, reference: Reference) -> Graph | None:
     these inputs.
     """
     schema = schema_of(node)
-    if schema is None or node.graphs or any(each and each.type for each in node.inputs):
+    if schema is None or any(each and each.type for each in node.inputs):
         return None
     function = _function(node, schema, reference)
     if function is None:
@@ -50,8 +50,9 @@ def body_of(node: Node, reference: Reference) -> Graph | None:
         bound.name = f"{label}/{inner.name or f'{inner.op_type}_{index}'}"
         graph.nodes.append(builder.node(bound, graph))
     graph.inputs = [tensor for tensor in node.inputs if tensor is not None]
-    graph.outputs = [graph.values[name] for name in function.output if name in graph.values]
-    return graph if len(graph.outputs) >= len(node.outputs) else None
+    # A body need not compute what the call leaves out.
+    graph.outputs = [graph.values.get(name) or Tensor(name) for name in function.output]
+    return graph
 
 
 def _function(node: Node, schema: Any, reference: Reference) -> FunctionProto | None:

@@ -137,6 +137,8 @@ class Symbolic:
 
     def infer(self, node: Node) -> list[Found] | None:
         """Return what is known of the outputs of ``node``, None if nothing is."""
+        if node.domain not in {"", "com.microsoft"} and not node.domain.startswith("ai.onnx"):
+            return None
         import onnx_ir as ir  # noqa: PLC0415
         from onnx_shape_inference import ShapeInferenceContext, registry  # noqa: PLC0415
 

@@ -45,11 +45,17 @@ def label(node: NodeProto, index: int) -> str:
 
 
 class Size(NamedTuple):
-    """What a call expands to. ``names``: how many names will start with the name of the call."""
+    """What a call expands to.
+
+    ``names``: how many names will start with the name of the call. ``calls``: calls inside one
+    another, itself among them. ``levels``: subgraphs inside one another.
+    """
 
     nodes: int
     names: int
     bytes: int
+    calls: int = 0
+    levels: int = 0
 
     def plus(self, inner: Size, prefix_bytes: int) -> Size:
         """Return the sum with ``inner``, whose names get ``prefix_bytes`` longer."""
@@ -57,6 +63,8 @@ class Size(NamedTuple):
             self.nodes + inner.nodes,
             self.names + inner.names,
             self.bytes + inner.bytes + inner.names * prefix_bytes,
+            max(self.calls, inner.calls),
+            max(self.levels, inner.levels),
         )
 
 
@@ -91,22 +99,23 @@ def prefix_bytes(call: NodeProto) -> int:
 
 def _size(nodes: Iterable[NodeProto], sizes: Mapping[Key, Size | None]) -> Size:
     total = Size(0, 0, 0)
-    for node, depth in _all_nodes(nodes):
+    for node, level in _all_nodes(nodes):
         names = len(node.input) + len(node.output) + 1
-        within = depth * (LABEL + _NUMBER)
-        total = total.plus(Size(1, names, node.ByteSize()), within)
+        within = level * (LABEL + _NUMBER)
+        total = total.plus(Size(1, names, node.ByteSize(), 0, level), within)
         inner = sizes.get(key_of(node))
         if inner is not None:
+            inner = inner._replace(levels=inner.levels + level)
             total = total.plus(inner, within + prefix_bytes(node))
-    return total
+    return total._replace(calls=total.calls + 1)
 
 
 def _all_nodes(nodes: Iterable[NodeProto]) -> Iterator[tuple[NodeProto, int]]:
     """Yield ``nodes`` and those of the subgraphs inside them, with how deep inside they are."""
     stack = [(node, 0) for node in nodes]
     while stack:
-        node, depth = stack.pop()
-        yield node, depth
+        node, level = stack.pop()
+        yield node, level
         for attribute in node.attribute:
             for graph in graphs_of(attribute):
-                stack += [(inner, depth + 1) for inner in graph.node]
+                stack += [(inner, level + 1) for inner in graph.node]

@@ -37,6 +37,9 @@ MAX_BYTES = 128 * 1024 * 1024
 MAX_CALLS = 100
 """Calls inside one another."""
 
+MAX_LEVELS = 25
+"""Subgraphs inside one another; protobuf's parsers take some thirty of them."""
+
 FOREIGN_OPSET = "@"
 """Stands between domain and version of a node whose function imports another opset than the model
 and means another operator by it: engines that know one version per model must not look at it."""
@@ -83,7 +86,6 @@ class _Scope:
     bound: Mapping[str, _Bound]
     versions: Mapping[str, int]
     call: NodeProto
-    depth: int
     outer: _Scope | None = None
 
     def find(self, name: str) -> str | None:
@@ -111,27 +113,30 @@ class _Inliner:
         self._prefixes: set[str] = set()
         self._left: set[Key] = set()
 
-    def graph(self, graph: GraphProto) -> None:
+    def graph(self, graph: GraphProto, level: int = 0) -> None:
         """Expand the calls in a graph of the model, and in its subgraphs."""
         nodes: list[NodeProto] = []
         for index, node in enumerate(graph.node):
             for attribute in node.attribute:
                 for inner in graphs_of(attribute):
-                    self.graph(inner)
+                    self.graph(inner, level + 1)
             function = self._functions.get(key_of(node))
-            if function is None or not self._affordable(node):
+            if function is None or not self._affordable(node, level):
                 nodes.append(node)
             else:
                 prefix = self._prefix(label(node, index))
                 bound = {each.name: _Bound(each, (prefix, each.name)) for each in node.attribute}
-                nodes += self._body(function, node, bound, prefix, 1)
+                nodes += self._body(function, node, bound, prefix)
         _replace(graph.node, nodes)
 
-    def _affordable(self, call: NodeProto) -> bool:
+    def _affordable(self, call: NodeProto, level: int) -> bool:
         """Tell whether a call of the model may be expanded, and count what it adds if so."""
         size = self._sizes[key_of(call)]
         if size is None:
             self._leave(call, "calls itself")
+            return False
+        if size.calls > MAX_CALLS or level + size.levels > MAX_LEVELS:
+            self._leave(call, f"is {size.calls:,} calls and {size.levels:,} subgraphs deep")
             return False
         spent = self._spent.plus(size, prefix_bytes(call))
         if spent.nodes > MAX_NODES or spent.bytes > MAX_BYTES:
@@ -160,7 +165,6 @@ class _Inliner:
         call: NodeProto,
         bound: Mapping[str, _Bound],
         prefix: str,
-        depth: int,
     ) -> Iterator[NodeProto]:
         """Yield the nodes of ``function`` as ``call`` runs them."""
         from onnx.helper import make_node  # noqa: PLC0415
@@ -177,7 +181,7 @@ class _Inliner:
             elif result:
                 names[name] = result
         versions = self._foreign_versions(function)
-        scope = _Scope(prefix, (key,), names, {**defaults, **bound}, versions, call, depth)
+        scope = _Scope(prefix, (key,), names, {**defaults, **bound}, versions, call)
         yield from self._nodes(function.node, scope)
         for source, result in aliases:
             yield make_node("Identity", [source], [result], f"{prefix}/Identity")
@@ -192,14 +196,11 @@ class _Inliner:
             elif self._sizes[key_of(node)] is None:
                 self._leave(node, "calls itself")
                 yield copied
-            elif scope.depth >= MAX_CALLS:
-                self._leave(node, f"is called inside {MAX_CALLS} other calls")
-                yield copied
             else:
                 stored = _origins(node, scope, index)
                 bound = {each.name: _Bound(each, stored[each.name]) for each in copied.attribute}
                 prefix = self._prefix(copied.name)
-                yield from self._body(function, copied, bound, prefix, scope.depth + 1)
+                yield from self._body(function, copied, bound, prefix)
 
     def _foreign_versions(self, function: FunctionProto) -> dict[str, int]:
         """Return the opset versions in which ``function`` differs from the model, by domain."""
@@ -260,7 +261,7 @@ class _Inliner:
         prefix = self._prefix(f"{outer.prefix}/{place[1][:LABEL]}")
         scope = _Scope(
             prefix, (*outer.path, *place), {}, outer.bound, outer.versions, outer.call,
-            outer.depth, outer,
+            outer,
         )  # fmt: skip
         tensors: list[Any] = [
             *graph.initializer,

@@ -199,6 +199,10 @@ class Names:
         self._dims.setdefault(text, symbol(identifier))
         if text != identifier:
             self.originals[identifier] = text
+        for name in (text, identifier):
+            if name in self._asked:
+                self._used.add(name)
+                self._set(identifier, _checked(self._asked[name], name), f"--dim {name}")
 
     def _shape(self, value: ValueInfoProto) -> Shape | None:
         if not value.type.tensor_type.HasField("shape"):

@@ -229,6 +229,8 @@ def dtype_of(node: Node, index: int) -> int:
         return _FLOAT if fill is None else int(fill.data_type)
     if node.op == "MaxPool" and index:
         return _INT64
+    if node.op == "Dropout" and index and node.opset >= 10:
+        return _BOOL
     source = node.optional(1 if node.op == "Where" else 0)
     return 0 if source is None else source.dtype
 
@@ -254,6 +256,7 @@ RULES: Mapping[str, Rule] = {
     "MelWeightMatrix": _mel_weights,
     "STFT": _stft,
     "Attention": _attention,
+    "Dropout": lambda node: [known_shape(node.input(0))] * len(node.outputs),
     "Slice": cut,
     "Split": split,
     "Pad": pad,

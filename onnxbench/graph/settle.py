@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from onnxbench.graph.bodies import body_of
 from onnxbench.graph.dims import TooComplex
-from onnxbench.graph.engines import NOTHING, Found, Reference, Symbolic
+from onnxbench.graph.engines import Found, Reference, Symbolic
 from onnxbench.graph.flow import FLOWS
 from onnxbench.graph.fold import fold
 from onnxbench.graph.network import Unknown
@@ -76,12 +76,11 @@ class Settler:
         flow = FLOWS.get(node.op) if node.graphs and node.domain in _STANDARD else None
         if flow is not None:
             self.settle(node, flow(self, node))
-        elif node.graphs:
+        else:
             for inner in node.graphs.values():
                 self.inside(inner)
-            self.settle(node, [NOTHING] * len(node.outputs))
-        elif not self._is_settled(node):
-            self.settle(node, self._infer(node))
+            if not self._is_settled(node):
+                self.settle(node, self._infer(node))
         fold(node)
 
     def _is_settled(self, node: Node) -> bool:
@@ -163,12 +162,13 @@ class Settler:
             output.type = of.type or output.type
             if output.type is not None:
                 continue
-            declared = self._declared.find(output) if self._declared is not None else None
-            if declared is not None and index in _CACHES.get((node.domain, node.op), ()):
-                of = declared.with_places(of)  # noqa: PLW2901
-            if declared is not None and not _is_complete(output, of.shape):
-                output.dtype = output.dtype or declared.dtype
-                of = declared.filled(of)  # noqa: PLW2901
+            shared = index in _CACHES.get((node.domain, node.op), ())
+            if self._declared is not None and (shared or not of.complete):
+                declared = self._declared.find(output)
+                if declared is not None:
+                    output.dtype = output.dtype or declared.dtype
+                    of = declared.with_places(of) if shared else of  # noqa: PLW2901
+                    of = declared.filled(of)  # noqa: PLW2901
             output.shape = self._shape(node, index, output, of.shape, marks)
             if before is not None and _differ(before, output.shape):
                 self._changed.add(output)
@@ -223,11 +223,10 @@ def _is_corrected(node: Node) -> bool:
     return node.op in CORRECTED and not node.domain
 
 
-def _is_complete(tensor: Tensor, shape: Sequence[object] | None = None) -> bool:
+def _is_complete(tensor: Tensor) -> bool:
     if tensor.type is not None:
         return True
-    shape = tensor.shape if shape is None else shape
-    return bool(tensor.dtype) and shape is not None and None not in shape
+    return bool(tensor.dtype) and tensor.shape is not None and None not in tensor.shape
 
 
 def _differ(before: Sequence[Dim | None], after: Sequence[Dim | None] | None) -> bool:
@@ -282,6 +281,8 @@ def _agreed_dim(column: Sequence[Dim | str | None]) -> Dim | str | None:
 def _key(node: Node) -> Hashable | None:
     """Return what the shapes of the outputs follow from; None if that has no short form."""
     inputs: list[Hashable] = []
+    if node.graphs:
+        return None
     for tensor in node.inputs:
         if tensor is None:
             inputs.append(None)
