@@ -10,6 +10,7 @@ from onnxbench.graph.network import Unknown
 from onnxbench.graph.operators.operands import (
     integer,
     multiplied,
+    paddle_nothing,
     shape,
     share,
     together,
@@ -112,12 +113,6 @@ def decoder_masked_attention(node: Node) -> Cost:
         shared = bool(node.attribute("past_present_share_buffer", 0))
         keys = cached(shape(past, 4)[2], heads.new, shared=shared, length=node.optional(7))
     return _multi_headed(node, heads, keys, masks=(3, 4), bias=10)
-
-
-def paddle_nothing(node: Node) -> Count:
-    """Count as ``paddle.flops`` does, which has no hook for products of activations."""
-    del node
-    return 0
 
 
 def _standard_heads(node: Node) -> Heads:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 from onnxbench.graph.cost import Cost
 from onnxbench.graph.dims import floor_div, product
 from onnxbench.graph.network import Unknown
-from onnxbench.graph.operators.operands import activation, multiplied, shape
+from onnxbench.graph.operators.operands import (
+    activation,
+    fvcore_nothing,
+    multiplied,
+    paddle_nothing,
+    shape,
+)
 from onnxbench.graph.operators.row import Operator
 
 if TYPE_CHECKING:
@@ -169,7 +175,9 @@ ROWS = {
     ("", "ConvInteger"): Operator("contraction", conv_integer),
     ("", "QLinearConv"): _QLINEAR,
     ("", "ConvTranspose"): Operator("contraction", conv_transpose, paddle=paddle_conv_transpose),
-    ("", "DeformConv"): Operator("contraction", deform_conv),
+    ("", "DeformConv"): Operator(
+        "contraction", deform_conv, fvcore=fvcore_nothing, paddle=paddle_nothing
+    ),
     ("", "CausalConvWithState"): _CAUSAL,
     ("com.microsoft", "FusedConv"): _FUSED,
     ("com.microsoft", "NhwcConv"): _CONV,

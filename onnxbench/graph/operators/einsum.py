@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from onnxbench.graph.cost import Cost
 from onnxbench.graph.dims import product
 from onnxbench.graph.network import Unknown
-from onnxbench.graph.operators.attention import paddle_nothing
-from onnxbench.graph.operators.operands import broadcast, times, type_name
+from onnxbench.graph.operators.operands import broadcast, paddle_nothing, times, type_name
 from onnxbench.graph.operators.row import Operator
 
 if TYPE_CHECKING:

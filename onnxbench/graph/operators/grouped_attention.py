@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from onnxbench.graph.cost import Cost
 from onnxbench.graph.dims import ceil_div, floor_div, minimum
 from onnxbench.graph.network import Unknown, packed_bytes
-from onnxbench.graph.operators.attention import paddle_nothing
 from onnxbench.graph.operators.operands import (
     integer,
     number,
     numbers,
+    paddle_nothing,
     shape,
     share,
     times,

@@ -140,6 +140,24 @@ def together(*costs: Cost) -> Cost:
     return Cost(macs=macs, flops=flops, transcendentals=transcendentals)
 
 
+def fvcore_nothing(node: Node) -> Count:
+    """Count nothing, as fvcore does, which has no handle for the operator.
+
+    Source: ``_DEFAULT_SUPPORTED_OPS`` in fvcore/nn/flop_count.py 0.1.5.
+    """
+    del node
+    return 0
+
+
+def paddle_nothing(node: Node) -> Count:
+    """Count nothing, as ``paddle.flops`` does, which has no hook for it: it is no layer there.
+
+    Source: ``register_hooks`` in python/paddle/hapi/dynamic_flops.py of Paddle.
+    """
+    del node
+    return 0
+
+
 def _quantized(tensor: Tensor) -> Tensor | None:
     """Return what a DequantizeLinear makes ``tensor`` of, None if none does."""
     producer = tensor.producer

@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING
 
 from onnxbench.graph.cost import Cost
 from onnxbench.graph.dims import Total, maximum, minimum
-from onnxbench.graph.operators.operands import activation, multiplied, numbers, shape, times
-from onnxbench.graph.operators.operands import type_name as name_of
+from onnxbench.graph.operators.operands import (
+    activation,
+    fvcore_nothing,
+    multiplied,
+    numbers,
+    paddle_nothing,
+    shape,
+    times,
+    type_name,
+)
 from onnxbench.graph.operators.row import Operator
 
 if TYPE_CHECKING:
@@ -63,7 +71,7 @@ def dynamic_quantize_lstm(node: Node) -> Cost:
         transcendentals=cost.transcendentals,
         least=cost.least,
         note=cost.note,
-        operands=times("uint8", name_of(node.input(1))),
+        operands=times("uint8", type_name(node.input(1))),
     )
 
 
@@ -158,16 +166,10 @@ def _sum(counts: Sequence[Count]) -> Count:
     return total.value()
 
 
-def _none(node: Node) -> Count:
-    """Count nothing, as fvcore (no handle for aten::lstm and its kin) and Paddle (no hook) do."""
-    del node
-    return 0
-
-
 ROWS = {
-    ("", "LSTM"): Operator("contraction", lstm, fvcore=_none, paddle=_none),
-    ("", "GRU"): Operator("contraction", gru, fvcore=_none, paddle=_none),
-    ("", "RNN"): Operator("contraction", rnn, fvcore=_none, paddle=_none),
+    ("", "LSTM"): Operator("contraction", lstm, fvcore=fvcore_nothing, paddle=paddle_nothing),
+    ("", "GRU"): Operator("contraction", gru, fvcore=fvcore_nothing, paddle=paddle_nothing),
+    ("", "RNN"): Operator("contraction", rnn, fvcore=fvcore_nothing, paddle=paddle_nothing),
     ("com.microsoft", "DynamicQuantizeLSTM"): Operator("contraction", dynamic_quantize_lstm),
     ("com.microsoft", "AttnLSTM"): Operator("contraction", attn_lstm),
 }
