@@ -22,15 +22,10 @@ _FOLDED_FROM = "pkg.onnxscript.optimizer.folded_from"
 
 
 def identity(leaf: Tensor) -> Hashable:
-    """Return what two leaves have in common when they are the same stored object (W1).
-
-    Copies that inlining makes of one tensor still point at the same place of the file.
-    """
+    """Return what two leaves have in common when they are the same stored object (W1)."""
     if leaf.stored is not None:
         return leaf.stored
     proto = dense_proto(leaf)
-    if proto is not None and proto.HasField("segment"):
-        return proto.segment.begin, proto.segment.end
     if proto is not None and proto.data_location == proto.EXTERNAL:
         return frozenset((entry.key, entry.value) for entry in proto.external_data)
     return id(leaf if leaf.proto is None else leaf.proto)

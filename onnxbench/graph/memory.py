@@ -217,7 +217,7 @@ def _fused_into(lives: Lives) -> dict[int, int]:
     """Return for each node whose result is never stored the node that takes it in."""
     into: dict[int, int] = {}
     for position, reads in enumerate(lives.reads):
-        last = -1
+        one = None
         for value in reads:
             maker = value.born
             if value.held or value.reader != position or value.dies != position:
@@ -227,9 +227,9 @@ def _fused_into(lives: Lives) -> dict[int, int]:
             if lives.nodes[maker].op == "DequantizeLinear":
                 into[maker] = position
             else:  # of several convolutions one is fused with the sum that follows
-                last = max(last, maker)
-        if last >= 0:
-            into[last] = position
+                one = maker
+        if one is not None:
+            into[one] = position
     return into
 
 

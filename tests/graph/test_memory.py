@@ -297,6 +297,7 @@ def test_what_dropout_masks_is_a_value_of_its_own() -> None:
     assert found.no_reuse_bytes == 3 * F + 10
 
 
+@pytest.mark.timeout(30)
 def test_a_long_chain_of_sums_takes_linear_time() -> None:
     length = 8_000
     nodes = [helper.make_node("Transpose", ["x"], [f"u{index}"]) for index in range(length)]
