@@ -102,8 +102,9 @@ def _size(nodes: Iterable[NodeProto], sizes: Mapping[Key, Size | None]) -> Size:
     for node, level in _all_nodes(nodes):
         names = len(node.input) + len(node.output) + 1
         within = level * (LABEL + _NUMBER)
-        total = total.plus(Size(1, names, node.ByteSize(), 0, level), within)
         inner = sizes.get(key_of(node))
+        own = Size(0 if inner is not None else 1, names, node.ByteSize(), 0, level)
+        total = total.plus(own, within)
         if inner is not None:
             inner = inner._replace(levels=inner.levels + level)
             total = total.plus(inner, within + prefix_bytes(node))

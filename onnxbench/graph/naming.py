@@ -249,7 +249,7 @@ class Names:
             return dim
         try:
             found = evaluate(dim, self._sizes)
-        except (ZeroDivisionError, TooComplex):
+        except (ZeroDivisionError, ValueError, TooComplex):
             found = -1
         if isinstance(found, int) and not 0 <= found <= MAX_SIZE**2:
             raise UsageError(f"with the sizes given, the dim {dim} is none", "give other sizes")
