@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     Labels = frozenset[str]
 
-MAX_SEARCHED = 8
-"""Operands up to which every order of contraction is tried: 3^8 splits at most."""
+MAX_SEARCHED = 5
+"""Operands up to which every order of contraction is tried: 3^5 splits at most."""
 
 
 def einsum(node: Node) -> Cost:
@@ -90,12 +90,15 @@ def _sizes(terms: Sequence[Sequence[str]], shapes: Sequence[Sequence[Dim]]) -> M
 
 
 def _left_to_right(labels: Sequence[Labels], out: Labels, sizes: Mapping[str, Dim]) -> Count:
+    wanted = [out]  # what the output and the operands behind each one have, from the last backwards
+    for label in reversed(labels):
+        wanted.append(wanted[-1] | label)
     macs: Count = 0
     kept = labels[0]
     for index, label in enumerate(labels[1:], 1):
         together = kept | label
         macs = macs + product(sizes[each] for each in sorted(together))
-        kept = together & out.union(*labels[index + 1 :])
+        kept = together & wanted[len(labels) - 1 - index]
     return macs
 
 

@@ -19,6 +19,9 @@ _PASSED_THROUGH = frozenset({
 })  # fmt: skip
 """Operators between a DequantizeLinear and the product that leave its values alone."""
 
+_MAX_PASSED = 8
+"""How many of them in a row; a hostile file could hang thousands of products on a long chain."""
+
 _ACTIVATIONS = {
     "": (0, 0), "none": (0, 0), "identity": (0, 0), "linear": (0, 0),
     "relu": (1, 0), "thresholdedrelu": (1, 0), "leakyrelu": (2, 0), "clip": (2, 0),
@@ -161,7 +164,9 @@ def paddle_nothing(node: Node) -> Count:
 def _quantized(tensor: Tensor) -> Tensor | None:
     """Return what a DequantizeLinear makes ``tensor`` of, None if none does."""
     producer = tensor.producer
-    while producer is not None and producer.op in _PASSED_THROUGH and not producer.domain:
+    for _ in range(_MAX_PASSED):
+        if producer is None or producer.op not in _PASSED_THROUGH or producer.domain:
+            break
         before = producer.optional(0)
         producer = before.producer if before is not None else None
     if producer is None or producer.op != "DequantizeLinear":

@@ -169,14 +169,14 @@ def _blocks(node: Node, queries: Count, places: Count) -> Keys:
     layouts, columns = shape(node.input(5), 2)
     starts = numbers(node.optional(5))
     if isinstance(total, int) and isinstance(queries, int) and isinstance(columns, int) and starts:
+        if total > (columns - 1) * block:
+            raise Unknown("its block layout is shorter than its sequence")
         pairs: Count = 0
         for layout in range(len(starts) // columns):
-            rows = starts[layout * columns : (layout + 1) * columns]
-            for query in range(max(total - queries, 0), total):
-                row = query // block
-                if row + 1 >= len(rows):
-                    raise Unknown("its block layout is shorter than its sequence")
-                pairs = pairs + (rows[row + 1] - rows[row]) * block
+            ends = starts[layout * columns : (layout + 1) * columns]
+            for row, (start, end) in enumerate(pairwise(ends)):
+                first, after = max(total - queries, row * block), min(total, (row + 1) * block)
+                pairs = pairs + (end - start) * (max(after - first, 0) * block)
         return Keys(pairs, pairs)
     held = places if total is None else total
     note = "which blocks it attends to is an input; all taken"

@@ -112,3 +112,9 @@ def test_paddle_has_no_hook_for_it() -> None:
     found, row = last(einsum("ij,jk->ik", (3, 4), (4, 5)))
     assert row.paddle is not None
     assert row.paddle(found) == 0
+
+
+@pytest.mark.timeout(20)
+def test_thousands_of_operands_take_linear_time() -> None:
+    equation = ",".join(["ab"] * 5000)
+    assert count(einsum(f"{equation}->ab", *[(2, 3)] * 5000)).macs == 4999 * 6

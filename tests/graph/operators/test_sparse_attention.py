@@ -191,3 +191,9 @@ def test_an_indexer_of_packed_tokens_is_bounded_by_its_state() -> None:
     cost = count(made)
     assert cost.macs == 6 * 4 * 20 * 8
     assert cost.least is not None
+
+
+@pytest.mark.timeout(20)
+def test_a_length_beyond_all_memory_is_no_work() -> None:
+    with pytest.raises(Unknown, match="shorter"):
+        count(sparse(2**31 - 1))
