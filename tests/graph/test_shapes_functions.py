@@ -70,7 +70,7 @@ def test_inlined_nodes_are_called_after_the_call_and_keep_notes() -> None:
 
 
 def test_functions_may_call_functions_in_branches() -> None:
-    functions = (
+    bodies = (
         DENSE
         + """
     <opset_import: ["" : 18, "local" : 1], domain: "local">
@@ -230,7 +230,7 @@ def test_a_function_that_calls_itself_is_left_alone() -> None:
     <opset_import: ["local" : 1], domain: "local"> f0 (x) => (y) { y = local.g(x) }
     <opset_import: ["local" : 1], domain: "local"> g (x) => (y) { y = local.f0(x) }
     """
-    graph = infer_text("net (float[2] x) => (float[2] z) { y = local.f0(x) z = Neg(x) }", functions)
+    graph = infer_text("net (float[2] x) => (float[2] z) { y = local.f0(x) z = Neg(x) }", bodies)
     assert shape(graph, "z") == [2]
     assert len(graph.notes) == 1
     assert "calls itself" in graph.notes[0]
