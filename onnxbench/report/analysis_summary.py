@@ -144,7 +144,7 @@ def _each(text: str, count: Count, size: int | None) -> str:
 
 def _precisions(profile: GraphProfile) -> str:
     found = [(name, count) for name, count in profile.macs_by_precision.items() if count != 0]
-    if len(found) == 1:
+    if len(found) == 1 and found[0][1] == profile.macs:
         return f"all MACs in {found[0][0]}"
     shown = (
         f"{name} {fmt.decimal(count) if isinstance(count, int) else quantity(count)}"

@@ -356,3 +356,11 @@ def test_onnxbench_runs_as_a_module(attention: Path) -> None:
     ran = onnxbench("analyze", attention)
     assert ran.code == 0
     assert ran.out.startswith("attention.onnx · 4 nodes · opset 17\n")
+
+
+def test_the_output_in_the_readme_is_what_is_printed() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    block = re.search(r"```text\n\$ onnxbench (analyze [\w-]+)\n(.*?)```", readme, re.DOTALL)
+    assert block is not None
+    ran = onnxbench(*block[1].split(), env={**os.environ, "COLUMNS": "96"})
+    assert ran.out == block[2], "put the new output into README.md"
