@@ -6,7 +6,7 @@ system at once, or the next value would hide in it: glibc's allocator is told to
 16 KiB and more by itself, ONNX Runtime's own arena and memory pattern are off. One thread works,
 so there is one set of scratch buffers.
 
-As a script it prints the growth in bytes of three runs as JSON; `growth` starts it.
+As a script it prints the growth in bytes of several runs as JSON; `growth` starts it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LIMIT_S = 120.0
 RUNS = 3
+PROCESSES = 3
 
 _ALLOCATOR = {
     "MALLOC_ARENA_MAX": "1",
@@ -44,14 +45,18 @@ def growth(model: Path, *, reuse: bool) -> int | str:
     from onnxbench.text import safe_text  # noqa: PLC0415
 
     command = [sys.executable, str(Path(__file__).absolute()), str(model.absolute())]
-    ended = cold.run(
-        [*command, "reuse" if reuse else "own"],
-        limit_s=LIMIT_S,
-        environment={**os.environ, **_ALLOCATOR},
-    )
-    if not ended.well:
-        return safe_text("".join(ended.stderr.strip().splitlines()[-1:]), 200) or "it was killed"
-    return int(min(json.loads(ended.stdout)))
+    found: list[int] = []
+    for _ in range(PROCESSES):
+        ended = cold.run(
+            [*command, "reuse" if reuse else "own"],
+            limit_s=LIMIT_S,
+            environment={**os.environ, **_ALLOCATOR},
+        )
+        if not ended.well:
+            last = "".join(ended.stderr.strip().splitlines()[-1:])
+            return safe_text(last, 200) or "it was killed"
+        found += json.loads(ended.stdout)
+    return max(found)  # what the kernel has not added up yet is missing, never too much
 
 
 def _measure(model: str, *, reuse: bool) -> list[int]:
