@@ -8,6 +8,7 @@ What the file declares of computed values is believed last, and only where nothi
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from onnxbench.graph.bodies import body_of
@@ -37,7 +38,10 @@ def infer(stripped: Stripped, binding: Binding) -> Graph:
     inlined, dims = prepare(model, names, binding)
     data = model.SerializeToString()
     del model  # one copy at a time: a network of 100,000 nodes has 100 MB of them
-    data = shape_inference.infer_shapes(data, False, False, True)
+    # It refuses the whole model for a node that is not what its operator takes; the others are
+    # found one by one below.
+    with suppress(shape_inference.InferenceError, RuntimeError, ValueError):
+        data = shape_inference.infer_shapes(data, False, False, True)
     model = onnx.ModelProto.FromString(data)
     del data
     graph = build(model, dims, inlined.stored)
