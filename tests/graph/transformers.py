@@ -32,11 +32,11 @@ class Writer:
         self.initializers: list[Any] = []
         self.params = 0
 
-    def op(self, op: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
+    def op(self, op: str, *inputs: str, **attributes: Any) -> str:
         at = len(self.nodes)
-        names = [f"{op}_{at}_out{i}" if outputs > 1 else f"{op}_{at}_out" for i in range(outputs)]
-        self.nodes.append(helper.make_node(op, inputs, names, f"{op}_{at}", **attributes))
-        return names if outputs > 1 else names[0]
+        output = f"{op}_{at}_out"
+        self.nodes.append(helper.make_node(op, inputs, [output], f"{op}_{at}", **attributes))
+        return output
 
     def weight(self, *dims: int) -> str:
         name = f"weight_{len(self.initializers)}"
@@ -51,7 +51,7 @@ class Writer:
 
     def scalar(self, value: float) -> str:
         name = f"scalar_{len(self.initializers)}"
-        self.initializers.append(numpy_helper.from_array(np.float32(value), name))
+        self.initializers.append(numpy_helper.from_array(np.array(value, np.float32), name))
         return name
 
     def dim(self, of: str, axis: int) -> str:
@@ -162,7 +162,7 @@ def llama(
             write.nodes.append(helper.make_node("Identity", [new], [present]))
             outputs.append(present)
             cached.append(_repeated(write, new, heads, kv_heads, head_dim))
-        y = write.merged(write.attend(q, *cached, head_dim), hidden)
+        y = write.merged(write.attend(q, cached[0], cached[1], head_dim), hidden)
         x = write.op("Add", x, write.linear(y, hidden, hidden, bias=False))
         y = write.norm(x, hidden)
         gate = write.linear(y, hidden, ffn, bias=False)
