@@ -139,6 +139,8 @@ def _dynamo(sample: Sample, fills: Fills) -> Exported:
 
 
 def _facts(network: Network, exporter: str, sample: Sample, exported: Exported) -> JsonObject:
+    """Return what the ``.json`` says. All counts are elements: `params` and `buffers` as torch has
+    them, shared ones once; `params_in_graph` and `other_floats_in_graph` are initializers."""
     graph = exported.model.graph
     module = sample.module
     parameters = sum(each.numel() for each in module.parameters())
@@ -158,7 +160,7 @@ def _facts(network: Network, exporter: str, sample: Sample, exported: Exported) 
         "params": parameters,
         "params_in_graph": in_graph,
         "buffers": sum(each.numel() for each in module.buffers()),
-        "float_buffers_in_graph": held - in_graph,
+        "other_floats_in_graph": held - in_graph,
         "nodes": len(graph.node),
         "batch_norms": _batch_norms(graph),
         "published": network.published,
