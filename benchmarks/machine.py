@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from onnxbench.types import JsonObject
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("onnxruntime", "onnx", "numpy", "typer", "rich")
+PACKAGES = ("onnxruntime", "onnx", "onnx-shape-inference", "numpy", "typer", "rich")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,9 @@ HEAD = """\
 
 What onnxbench promises about itself, and what was measured. This page is written by
 `python -m benchmarks --write`, from a clone; each figure carries its own date and machine. All that
-was measured is in `benchmarks/results.json`.
+was measured is in `benchmarks/results.json`. The figures of the static analyzer, by
+`python -m benchmarks analyzer --write --other-tools PYTHON --zoo FOLDER`, need the other tools and
+the exported networks that `benchmarks/analyzer/requirements.txt` and `export_zoo.py` bring.
 """
 
 

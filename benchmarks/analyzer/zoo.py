@@ -59,3 +59,14 @@ def networks(prefix: str = "", suffix: str = "") -> list[Network]:
         for sidecar in sorted(Path(folder).glob(f"{prefix}*{suffix}.json"))
         if sidecar.name != INDEX
     ]
+
+
+def failed(prefix: str) -> list[str]:
+    """Return names of networks that could not be exported."""
+    folder = os.environ.get(given.ZOO)
+    index = Path(folder, INDEX) if folder else None
+    if index is None or not index.exists():
+        return []
+    rows = json.loads(index.read_text(encoding="utf-8"))["networks"]
+    names = (safe_text(row["name"], 200) for row in rows if row["status"] == "failed")
+    return [name for name in names if name.startswith(prefix)]

@@ -69,13 +69,16 @@ def test_a_zoo_is_compared_with_what_is_published(
     put(tmp_path, "torchvision-other-8", DECODER, published={**right, "params": params + 1})
     dropped = {"published": {**right, "params": params + 500}, "params": params + 500}
     put(tmp_path, "torchvision-dropped-8", DECODER, **dropped)
-    (tmp_path / "index.json").write_text("{}")
+    failed = {"status": "failed", "name": "torchvision-never-8"}
+    other = {"status": "failed", "name": "timm-never-8"}
+    (tmp_path / "index.json").write_text(json.dumps({"networks": [failed, other]}))
     (tmp_path / "torchvision-broken-8.onnx").write_bytes(b"no protobuf")
     told = {"name": "torchvision-broken-8", "model": "x", "params": 1, "params_in_graph": 1}
     (tmp_path / "torchvision-broken-8.json").write_text(json.dumps(told | {"published": right}))
 
     figure = torchvision.measure(tiny=False)
     assert figure.measured.startswith("5 classifiers in 5 sizes: 3 within; parameters of 3 exact")
+    assert figure.measured.endswith("; 1 more could not be exported")
     assert not figure.met
     rows = {row[0]: row for row in figure.table[1:]}
     assert "torchvision-right-8" not in rows

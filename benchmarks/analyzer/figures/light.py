@@ -1,7 +1,7 @@
 """The nine classic networks that ship in the onnx package, their weights made by nodes instead of
 stored: MACs and parameters of ``onnxbench analyze`` and of the other tools against the truth, which
 was summed from the published architectures. Each of the others reads each network in a process of
-its own, with 30 s; what it took longer for is told as an error.
+its own, with 15 s; what it took longer for is told as an error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from onnxbench.graph.profile import GraphProfile
 
-LIMIT_S = 30.0
+LIMIT_S = 15.0
 TINY = ("squeezenet", "zfnet512")
 
 

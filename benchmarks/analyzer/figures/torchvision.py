@@ -32,11 +32,12 @@ REASONS = {
 
 def measure(tiny: bool) -> Figure:
     networks = zoo.networks("torchvision-")
-    return judge([_compared(each) for each in (networks[:2] if tiny else networks)])
+    compared = [_compared(each) for each in (networks[:2] if tiny else networks)]
+    return judge(compared, zoo.failed("torchvision-"))
 
 
-def judge(found: Sequence[Comparison]) -> Figure:
-    """Return the figure of all comparisons."""
+def judge(found: Sequence[Comparison], failed: Sequence[str] = ()) -> Figure:
+    """Return the figure of all comparisons; ``failed``: names that could not be exported."""
     models = {each.name.rpartition("-")[0] for each in found}
     within = sum(each.within and each.exact for each in found)
     params = sum(each.params_fit for each in found)
@@ -44,12 +45,12 @@ def judge(found: Sequence[Comparison]) -> Figure:
         title="torchvision's classifiers: MACs and parameters as it publishes them",
         target="≥ 80 classifiers, all within 0.0005 G; parameters exact or explained",
         measured=f"{len(models)} classifiers in {len(found)} sizes: {within} within; parameters of "
-        f"{params} exact or explained"
+        f"{params} exact or explained; {len(failed)} more could not be exported"
         if found
         else zoo.MISSING,
         met=len(models) >= LEAST_MODELS and all(each.fits for each in found),
         table=published.table(found),
-        raw={"networks": published.raw(found)},
+        raw={"networks": published.raw(found), "not_exported": list(failed)},
     )
 
 
