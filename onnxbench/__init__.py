@@ -4,3 +4,6 @@ This module stays free of imports: it is loaded in every worker process, on boar
 """
 
 __version__ = "0.1.0"
+
+SCHEMA = 1
+"""Version of the JSON documents. Adding a field does not change it; nothing is ever renamed."""

@@ -15,9 +15,6 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
-SCHEMA = 1
-"""Version of the record schema. Adding a field does not change it; nothing is ever renamed."""
-
 Status = Literal[
     "ok",
     "wrong-output",

@@ -12,6 +12,7 @@ import hashlib
 import statistics
 from typing import TYPE_CHECKING, Any
 
+from onnxbench import SCHEMA
 from onnxbench.measure.children import Children, measurements, outcome, samples_ns
 from onnxbench.measure.distribution import describe
 from onnxbench.measure.evidence import gather
@@ -20,7 +21,7 @@ from onnxbench.measure.latency import latency, no_latency
 from onnxbench.measure.notes import notes
 from onnxbench.measure.static import derived_figures, static_figures
 from onnxbench.measure.verdict import Situation, judge, not_measured
-from onnxbench.types import PHASES, SCHEMA, digest
+from onnxbench.types import PHASES, digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from onnxbench import SCHEMA
 from onnxbench.graph.static import depends_on, plain, static_document
 from onnxbench.report.analysis import CLOSED, batch, intensity, shape_text, sheet
 from onnxbench.report.axes import at
 from onnxbench.report.csv_text import csv_text
-from onnxbench.types import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from onnxbench import SCHEMA
 from onnxbench.errors import RefusedInput
 from onnxbench.text import safe_text, shorten
-from onnxbench.types import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
