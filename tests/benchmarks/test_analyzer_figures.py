@@ -156,6 +156,7 @@ def trial(probe: str, found: Found) -> tuple[str, str]:
         ("matmul", Found(0, said=("MatMul",)), "told"),
         ("matmul", Found(error="KeyError: 1"), "refused"),
         ("gemm", Found(75, 25), "convention"),  # a bias of 15 elements, 3 rows of 5
+        ("gemm", Found(67, 25), "silent"),
         ("gemm", Found(60, 25), "right"),
         ("gemm", Found(60, 20), "silent"),
         ("relu", Found(288), "convention"),
