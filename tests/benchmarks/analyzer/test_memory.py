@@ -36,6 +36,10 @@ def test_scratch_is_taken_off_the_growth() -> None:
     assert compared(5 * MB, scratch=MB).bracketed
 
 
+def test_the_default_plan_is_judged_apart() -> None:
+    assert "20 of 20 (0 by default)" in judge([compared(3 * MB)] * 20).measured
+
+
 def test_nine_of_ten_must_be_inside_and_the_interval_narrow() -> None:
     good, bad = compared(3 * MB), compared(9 * MB)
     assert judge([good] * 18 + [bad] * 2).met
