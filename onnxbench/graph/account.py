@@ -157,34 +157,38 @@ class _Book:
         if figures is not None:
             bounded = (figures.macs, figures.flops) != (figures.macs_least, figures.flops_least)
             status = "bounded" if bounded or cost.least is not None else "exact"
-        scaled: list[Count | None] = [None] * len(_Figures._fields)
+        scaled: Sequence[Count | None] = _UNKNOWN_FIGURES
         if figures is not None:
-            scaled = [each * times for each in figures]
+            scaled = figures if times == 1 else [each * times for each in figures]
         macs, macs_least, flops, flops_least, transcendentals = scaled
+        read: Count | None = 0
+        written: Count | None = 0
+        if kind not in {"constant", "control"}:
+            read = _bytes(bytes_read, node, cost, kind, times)
+            written = _bytes(bytes_written, node, cost, kind, times)
         params, weight_bytes = self._weights.get(node, (0, 0))
-        moves = kind not in {"constant", "control"}
         self.account.nodes.append(
             NodeProfile(
-                name=node.name,
-                op=node.op,
-                domain=node.domain,
-                kind=kind,
-                module=module_path(node),
-                where=where,
-                times=times,
-                macs=macs,
-                macs_least=macs_least,
-                flops=flops,
-                flops_least=flops_least,
-                transcendentals=transcendentals,
-                params=params,
-                weight_bytes=weight_bytes,
-                bytes_read=_bytes(bytes_read, node, cost, kind, times) if moves else 0,
-                bytes_written=_bytes(bytes_written, node, cost, kind, times) if moves else 0,
-                precision=precision(node, cost) if figures is not None and cost.macs != 0 else "",
-                status=status,
-                reason=reason,
-                shapes_out=tuple(each.shape if each else None for each in node.outputs),
+                node.name,
+                node.op,
+                node.domain,
+                kind,
+                module_path(node),
+                where,
+                times,
+                macs,
+                macs_least,
+                flops,
+                flops_least,
+                transcendentals,
+                params,
+                weight_bytes,
+                read,
+                written,
+                precision(node, cost) if figures is not None and cost.macs != 0 else "",
+                status,
+                reason,
+                tuple([None if each is None else each.shape for each in node.outputs]),
             )
         )
 
@@ -281,6 +285,8 @@ class _Book:
         )
 
 
+_UNKNOWN_FIGURES = (None,) * len(_Figures._fields)
+
 _BRANCHES = ("then_branch", "else_branch")
 
 _NOTHING = Cost(bytes_read=0, bytes_written=0)
@@ -336,7 +342,8 @@ def _bytes(
     of: Callable[[Node, Cost, str], Count], node: Node, cost: Cost, kind: str, times: Count
 ) -> Count | None:
     try:
-        return of(node, cost, kind) * times
+        found = of(node, cost, kind)
+        return found if times == 1 else found * times
     except (Unknown, TooComplex):
         return None
 

@@ -6,6 +6,8 @@ of the operator table. Time and memory grow with the number of nodes, never with
 
 from __future__ import annotations
 
+import gc
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from onnxbench.graph.account import account
@@ -26,7 +28,7 @@ from onnxbench.graph.shapes import infer
 from onnxbench.graph.structure import read_structure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from onnxbench.graph.dims import Count
@@ -44,8 +46,11 @@ def analyze(
 
     Raises RefusedInput when the file is none or damaged, UsageError when ``binding`` does not fit.
     """
-    binding = binding or Binding()
-    path = path.absolute()
+    with _collector_paused():
+        return _analyzed(path.absolute(), binding or Binding(), convention)
+
+
+def _analyzed(path: Path, binding: Binding, convention: Convention) -> GraphProfile:
     with open_model(path) as fd:
         structure = read_structure(fd, path.parent)
     stripped, model = structure.stripped, structure.model
@@ -88,6 +93,21 @@ def analyze(
         dim_names=graph.dim_names,
         notes=tuple(graph.notes),
     )
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep the cyclic garbage collector off: all that is made is needed to the end.
+
+    At 100,000 nodes it would walk the same objects again and again, for a third of the time.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class _Totals:

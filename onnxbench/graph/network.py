@@ -7,9 +7,10 @@ Functions are inlined by then, so a `Graph` is the main graph or a subgraph of I
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING, Any
 
-from onnxbench.graph.dims import product
+from onnxbench.graph.dims import ceil_div
 from onnxbench.graph.payloads import BITS
 
 if TYPE_CHECKING:
@@ -58,15 +59,14 @@ class Tensor:
         """The shape, every dim of it known. Raises Unknown."""
         if self.shape is None:
             raise Unknown(f"the shape of {self.name!r} is not known")
-        known = tuple(dim for dim in self.shape if dim is not None)
-        if len(known) != len(self.shape):
+        if None in self.shape:
             raise Unknown(f"a dim of {self.name!r} is not known")
-        return known
+        return self.shape  # type: ignore[return-value]  # it holds no None
 
     @property
     def elements(self) -> Count:
         """Number of elements. Raises Unknown."""
-        return product(self.dims)
+        return prod(self.dims)
 
     @property
     def bytes(self) -> Count:
@@ -79,8 +79,6 @@ class Tensor:
 
 def packed_bytes(elements: Count, bits: int) -> Count:
     """Return the bytes that ``elements`` of ``bits`` each take, packed."""
-    from onnxbench.graph.dims import ceil_div  # noqa: PLC0415
-
     return elements * (bits // 8) if bits % 8 == 0 else ceil_div(elements * bits, 8)
 
 

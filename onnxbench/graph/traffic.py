@@ -24,10 +24,10 @@ def bytes_read(node: Node, cost: Cost, kind: str) -> Count:
         return cost.bytes_read
     if kind == "view":
         return 0
-    distinct = {id(each): each for each in node.inputs if each is not None}
     total: Count = 0
-    for each in distinct.values():
-        total = total + _stored_bytes(each)
+    for each in dict.fromkeys(node.inputs):
+        if each is not None:
+            total = total + (_stored_bytes(each) if each.constant else each.bytes)
     return total
 
 
