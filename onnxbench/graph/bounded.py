@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     Shapes = Mapping[str, Sequence[int]]
 
+MAX_BYTES = 4 << 20
+"""All figures together; what a hostile file makes longer is left out."""
+
 _READ_BYTES = 1 << 16
 
 
@@ -59,32 +62,32 @@ def _in_fork(path: Path, wanted: Sequence[Shapes], limit_s: float) -> tuple[list
         _analyze_and_exit(path, wanted, writing, parent_pid)
     os.close(writing)
     try:
-        data, in_time = _read(reading, limit_s)
+        data, stopped = _read(reading, limit_s)
     finally:
         os.close(reading)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
-    return data.split(b"\n")[:-1], _why(status, limit_s, in_time=in_time)
+    return data.split(b"\n")[:-1], stopped or _why(status)
 
 
-def _read(fd: int, limit_s: float) -> tuple[bytes, bool]:
-    """Return what comes from ``fd``, and whether it ended within ``limit_s``."""
+def _read(fd: int, limit_s: float) -> tuple[bytes, str]:
+    """Return what comes from ``fd``, and why no more of it was waited for, "" at its end."""
     data = bytearray()
     deadline = time.monotonic() + limit_s
     while True:
         left_s = deadline - time.monotonic()
         if left_s <= 0 or not select.select([fd], [], [], left_s)[0]:
-            return bytes(data), False
+            return bytes(data), f"the analysis did not end within {limit_s:g} s"
         piece = os.read(fd, _READ_BYTES)
         if not piece:
-            return bytes(data), True
+            return bytes(data), ""
+        if len(data) + len(piece) > MAX_BYTES:
+            return bytes(data), f"its figures take more than {MAX_BYTES:,} bytes"
         data += piece
 
 
-def _why(status: int, limit_s: float, *, in_time: bool) -> str:
-    if not in_time:
-        return f"the analysis did not end within {limit_s:g} s"
+def _why(status: int) -> str:
     if os.WIFSIGNALED(status):
         return f"the analysis was ended by {signal.Signals(os.WTERMSIG(status)).name}"
     return "the analysis ended without a result"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from onnxbench.graph.dims import symbols
+from onnxbench.text import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,6 +18,7 @@ MAX_UNKNOWN = 50
 """Operators that a document lists as unknown; a record is no place for an endless list."""
 
 MAX_NAMES = 10
+MAX_TEXT = 1000
 
 TOTALS = (
     "macs", "flops", "transcendentals", "macs_least", "flops_least", "preparation_macs",
@@ -49,11 +51,11 @@ def static_document(profile: GraphProfile) -> JsonObject:
         "convention": profile.convention,
         "unknown": [
             {
-                "op": each.op,
-                "domain": each.domain,
+                "op": shorten(each.op, MAX_TEXT),
+                "domain": shorten(each.domain, MAX_TEXT),
                 "nodes": each.nodes,
-                "reason": each.reason,
-                "names": list(each.names),
+                "reason": shorten(each.reason, MAX_TEXT),
+                "names": [shorten(name, MAX_TEXT) for name in each.names],
                 "bytes": each.bytes,
             }
             for each in profile.unknown[:MAX_UNKNOWN]

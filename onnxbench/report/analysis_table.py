@@ -88,11 +88,10 @@ def _rest(of: Sheet, shown: Sheet) -> str:
         return f"{more}, deeper in the tree: --csv, --markdown or --json has all"
     macs = [field.key for field in of.fields].index("macs")
     all_macs = sum(size_of(row[macs]) for row in of.rows)
-    share = 1 - sum(size_of(row[macs]) for row in shown.rows) / all_macs if all_macs else 0.0
-    return (
-        f"{more} with {fmt.percent(max(0.0, share))} of the MACs; "
-        "--csv, --markdown or --json has all"
-    )
+    if all_macs:
+        left_out = max(0.0, 1 - sum(size_of(row[macs]) for row in shown.rows) / all_macs)
+        more += f" with {fmt.percent(left_out)} of the MACs"
+    return f"{more}; --csv, --markdown or --json has all"
 
 
 def _columns(of: Sheet) -> list[Column]:

@@ -14,7 +14,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from onnxbench.errors import UsageError
-from onnxbench.graph import analysis
+from onnxbench.graph import analysis, bounded
 from onnxbench.graph.bounded import static_documents
 from onnxbench.graph.profile import Binding
 
@@ -106,3 +106,11 @@ def test_memory_and_errors_are_reasons_too(matmul: Path, monkeypatch: pytest.Mon
 def test_a_file_that_is_gone_is_a_reason(tmp_path: Path) -> None:
     (found,) = static_documents(tmp_path / "gone.onnx", [{}], 60)
     assert "no such file" in found["reason"]
+
+
+def test_endless_figures_are_cut(matmul: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded, "MAX_BYTES", 3000)
+    found = static_documents(matmul, [{"x": (n, 8)} for n in range(1, 21)], 60)
+    assert len(found) == 20
+    assert found[0]["macs"] == 128
+    assert found[-1] == {"reason": "its figures take more than 3,000 bytes"}
