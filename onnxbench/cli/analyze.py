@@ -1,6 +1,5 @@
 """``onnxbench analyze``: what a network costs, counted from its file."""
 
-import gc
 import sys
 import threading
 from collections.abc import Iterator
@@ -118,7 +117,7 @@ def analyze(
         message = "the cross-check has no place in rows of nodes, operators or modules"
         raise UsageError(message, "use --json or --markdown, or ask for one of the two alone")
     binding = _binding(batch, dim or [], shape or [])
-    with _patience(f"analyzing {model}"), _no_collector():
+    with _patience(f"analyzing {model}"):
         path = _located(model, catalog)
         from onnxbench.graph.analysis import analyze as count
 
@@ -226,18 +225,6 @@ def _print(found: "Analysis", form: "Format") -> None:
     from onnxbench.report.terminal import tolerant
 
     tolerant(sys.stdout).write(found.render(form, shutil.get_terminal_size().columns))
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Build a graph without Python's looking again and again for garbage in it."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 @contextmanager
