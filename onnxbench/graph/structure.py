@@ -143,12 +143,16 @@ def _check_graph(model: ModelProto) -> None:
 
 def _operators(all_scopes: Iterable[Scope]) -> Counter[str]:
     """Count the nodes that inference may run, by ``domain::op_type``."""
-    operators: Counter[str] = Counter()
+    found: Counter[tuple[str, str]] = Counter()
     for scope in all_scopes:
         if scope.inference:
             for node in scope.nodes:
-                require_text(node.op_type, node.domain, node.name, *node.input, *node.output)
-                operators[f"{node.domain or 'ai.onnx'}::{node.op_type}"] += 1
+                operator = (node.domain, node.op_type)
+                require_text(*operator, node.name, *node.input, *node.output)
+                found[operator] += 1
+    operators: Counter[str] = Counter()
+    for (domain, op_type), count in found.items():
+        operators[f"{domain or 'ai.onnx'}::{op_type}"] += count
     if "com.microsoft::EPContext" in operators:
         raise RefusedInput(
             "ep-context",
