@@ -61,7 +61,7 @@ def measure(*, symbolic: bool = False, most: int | None = None) -> dict[str, dic
     }
     for case in islice(cases(symbolic=symbolic), most):
         for name, engine in ENGINES.items():
-            found[name][_verdict(engine, case)].append(case.name)
+            found[name][verdict(engine, case)].append(case.name)
     return found
 
 
@@ -109,7 +109,8 @@ def _true_shape(array: Any) -> tuple[int, ...]:
     return tuple(array.dims) if isinstance(array, onnx.TensorProto) else np.shape(array)
 
 
-def _verdict(engine: Engine, case: Case) -> str:
+def verdict(engine: Engine, case: Case) -> str:
+    """Return what ``engine`` makes of ``case``."""
     try:
         found = engine(case)
     except Exception:  # noqa: BLE001 - whatever an engine ends in is its verdict
@@ -128,7 +129,8 @@ def _verdict(engine: Engine, case: Case) -> str:
     return "exact" if complete else "unknown"
 
 
-def _ours(case: Case) -> list[Shape]:
+def ours(case: Case) -> list[Shape]:
+    """Return the shapes of the outputs as onnxbench finds them."""
     graph = infer(Stripped(case.model.SerializeToString(), {}), Binding())
     return [_bound(output.shape, case.sizes) for output in graph.outputs]
 
@@ -169,7 +171,7 @@ def _onnx_shape_inference(case: Case) -> list[Shape]:
 
 
 ENGINES: dict[str, Engine] = {
-    "onnxbench": _ours,
+    "onnxbench": ours,
     "onnx C++": _cpp,
     "onnx-shape-inference": _onnx_shape_inference,
 }

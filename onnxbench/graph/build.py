@@ -29,30 +29,43 @@ _INT64, _FLOAT, _STRING = 7, 1, 8
 
 
 def build(
-    model: ModelProto, dims: Mapping[str, Dim], stored: Mapping[str, Hashable] | None = None
+    model: ModelProto,
+    dims: Mapping[str, Dim],
+    stored: Mapping[str, Hashable] | None = None,
+    *,
+    flat: bool = False,
 ) -> Graph:
     """Return the main graph of ``model``, with the types that its value_info gives.
 
     ``dims``: what the names of dims mean; a name that is not there is a dim that is not known.
-    ``stored``: identity of constants by the name of their value, see `Tensor`.
+    ``stored``: identity of constants by the name of their value, see `Tensor`. ``flat``: no node
+    has a subgraph, so that none is looked for.
     """
     opset = {entry.domain or "": entry.version for entry in model.opset_import}
     opset.setdefault("", opset.get("ai.onnx", 1))
-    return Builder(opset, dims, stored or {}).graph(model.graph, None)
+    return Builder(opset, dims, stored or {}, flat=flat).graph(model.graph, None)
 
 
 class Builder:
     """Builds graphs of one model."""
 
     def __init__(
-        self, opset: Mapping[str, int], dims: Mapping[str, Dim], stored: Mapping[str, Hashable]
+        self,
+        opset: Mapping[str, int],
+        dims: Mapping[str, Dim],
+        stored: Mapping[str, Hashable],
+        *,
+        flat: bool = False,
     ) -> None:
         self._opset = opset
         self._dims = dims
         self._stored = stored
-        self._shapes: dict[bytes, tuple[Dim | None, ...]] = {}
+        self._flat = flat
+        self._types: dict[bytes, tuple[int, tuple[Dim | None, ...] | None]] = {}
         self._captured: list[Tensor] = []
         self._random_nodes = 0
+        self._versions: dict[str, tuple[str, int]] = {}
+        self._is_random: dict[str, bool] = {}
 
     def graph(self, proto: GraphProto, outer: Graph | None) -> Graph:
         """Return ``proto`` as a graph inside ``outer``."""
@@ -76,7 +89,7 @@ class Builder:
             for info in proto.output:
                 if info.name not in made and not values[info.name].constant:
                     del values[info.name]
-        graph.nodes = [self.node(node, graph) for node in sorted_nodes(proto.node)]
+        graph.nodes = [self.node(node, graph) for node in sorted_nodes(proto.node, flat=self._flat)]
         graph.inputs = [values[info.name] for info in proto.input if not values[info.name].constant]
         graph.outputs = [found for info in proto.output if (found := graph.value(info.name))]
         return graph
@@ -100,7 +113,7 @@ class Builder:
                 if made is None:
                     made = values[name] = Tensor(name)
             outputs.append(made)
-        domain, version = self._domain(proto)
+        domain, version = self._versions.get(proto.domain) or self._domain(proto)
         node = Node(
             proto, proto.op_type, domain, proto.name, version, tuple(inputs), tuple(outputs)
         )
@@ -123,27 +136,34 @@ class Builder:
             if version.isdecimal() and version.isascii() and len(version) < 10:
                 proto.domain = own
                 return own, int(version)
-        if domain == "ai.onnx":
-            domain = ""
-        return domain, self._opset.get(domain, 1)
+        own = "" if domain == "ai.onnx" else domain
+        self._versions[domain] = own, self._opset.get(own, 1)
+        return self._versions[domain]
 
     def _is_constant(self, node: Node, graph: Graph) -> bool:
         """Build the subgraphs of ``node``; tell whether it computes a constant (W6)."""
         captured, random_nodes = len(self._captured), self._random_nodes
-        for attribute in node.proto.attribute:
-            for name, inner in _subgraphs(attribute):
-                node.graphs[name] = self.graph(inner, graph)
-        if node.op in _RANDOM or "random" in node.op.lower():
+        if not self._flat:
+            for attribute in node.proto.attribute:
+                if attribute.type in {attribute.GRAPH, attribute.GRAPHS}:
+                    for name, inner in _subgraphs(attribute):
+                        node.graphs[name] = self.graph(inner, graph)
+        is_random = self._is_random.get(node.op)
+        if is_random is None:
+            is_random = node.op in _RANDOM or "random" in node.op.lower()
+            self._is_random[node.op] = is_random
+        if is_random:
             self._random_nodes += 1
             return False
-        read = [each for each in node.inputs if each is not None] + self._captured[captured:]
+        for each in node.inputs:
+            if each is not None and not each.constant:
+                return False
+        read = self._captured[captured:]
         if graph.outer is None:
             del self._captured[:]
-        return (
-            bool(read or node.graphs)
-            and all(each.constant for each in read)
-            and self._random_nodes == random_nodes
-        )
+        if not (read or node.graphs or any(each is not None for each in node.inputs)):
+            return False
+        return all(each.constant for each in read) and self._random_nodes == random_nodes
 
     def _fill_constant(self, node: Node) -> None:
         output = node.outputs[0] if node.outputs else None
@@ -159,12 +179,17 @@ class Builder:
 
     def typed(self, name: str, of: TypeProto) -> Tensor:
         """Return a value with the type ``of``."""
-        if of.WhichOneof("value") != "tensor_type":
-            return Tensor(name, type=of if of.WhichOneof("value") else None)
-        found = of.tensor_type
-        if not found.HasField("shape"):
-            return Tensor(name, found.elem_type)
-        return Tensor(name, found.elem_type, tuple(self._dim(dim) for dim in found.shape.dim))
+        key = of.SerializeToString()
+        known = self._types.get(key)
+        if known is None:
+            if of.WhichOneof("value") != "tensor_type":
+                return Tensor(name, type=of if of.WhichOneof("value") else None)
+            found = of.tensor_type
+            shape = None
+            if found.HasField("shape"):
+                shape = tuple(self._dim(dim) for dim in found.shape.dim)
+            known = self._types[key] = (found.elem_type, shape)
+        return Tensor(name, *known)
 
     def _dim(self, dim: Any) -> Dim | None:
         if dim.HasField("dim_value"):
@@ -233,15 +258,23 @@ def _elements(tensor: TensorProto) -> Any:
 # ------------------------------------------------------------------------------------------ order
 
 
-def sorted_nodes(nodes: Sequence[NodeProto]) -> Sequence[NodeProto]:
-    """Return the nodes in an order in which they can run: their own, if it is one."""
+def sorted_nodes(nodes: Sequence[NodeProto], *, flat: bool = False) -> Sequence[NodeProto]:
+    """Return the nodes in an order in which they can run: their own, if it is one.
+
+    ``flat``: none of them has a subgraph.
+    """
+    made: set[str] = set()
+    early: set[str] = set()
+    for node in nodes:
+        for name in node.input if flat else _reads(node):
+            if name not in made:
+                early.add(name)
+        made.update(node.output)
+    if made.isdisjoint(early - {""}):
+        return nodes
     maker = {name: index for index, node in enumerate(nodes) for name in node.output if name}
-    needs: list[set[int]] | None = None
-    for index, node in enumerate(nodes):
-        if any(maker.get(name, -1) >= index for name in _reads(node)):
-            needs = [{maker[name] for name in _reads(each) if name in maker} for each in nodes]
-            break
-    return nodes if needs is None else [nodes[index] for index in _ordered(needs)]
+    needs = [{maker[name] for name in _reads(each) if name in maker} for each in nodes]
+    return [nodes[index] for index in _ordered(needs)]
 
 
 def _ordered(needs: Sequence[set[int]]) -> list[int]:

@@ -50,6 +50,17 @@ class Found:
             return False
         return not any(dim is None or isinstance(dim, str) for dim in self.shape)
 
+    def agrees_with(self, tensor: Tensor) -> bool:
+        """Whether this is all there is to know of a tensor, and what was known says no other."""
+        if self.type is not None or self.shape is None or not self.complete:
+            return False
+        known = tensor.shape
+        if known is None or known == self.shape:
+            return True
+        return len(known) == len(self.shape) and all(
+            old is None or old == new for old, new in zip(known, self.shape, strict=True)
+        )
+
 
 NOTHING = Found()
 

@@ -58,7 +58,10 @@ def integers(tensor: Tensor | None) -> list[int] | None:
 
 
 def fold(node: Node) -> None:
-    """Give the outputs of ``node`` their elements, if they follow from those of its inputs."""
+    """Give the outputs of ``node`` their elements, if they follow from those of its inputs.
+
+    numpy's warnings about arithmetic are the caller's to turn off.
+    """
     rule = RULES.get(node.op)
     output = node.outputs[0] if node.outputs else None
     if rule is None or node.domain or output is None or output.value is not None:
@@ -71,12 +74,11 @@ def fold(node: Node) -> None:
         if found is not None:
             arrays.append(found)
     try:
-        with np.errstate(all="ignore"):
-            made = rule(node, arrays)
-            results = made if isinstance(made, list) else [made]
-            for tensor, array in zip(node.outputs, results, strict=False):
-                if tensor is not None and array is not None:
-                    _keep(tensor, np.asarray(array))
+        made = rule(node, arrays)
+        results = made if isinstance(made, list) else [made]
+        for tensor, array in zip(node.outputs, results, strict=False):
+            if tensor is not None and array is not None:
+                _keep(tensor, np.asarray(array))
     except (Unknown, _Unfit, TooComplex, ArithmeticError, ValueError, TypeError, IndexError):
         return  # what a damaged graph would compute, or what has no formula
 
@@ -288,7 +290,10 @@ def _unsqueeze(node: Node, arrays: list[Array]) -> Array:
     axes = _axes(node, arrays)
     if axes is None:
         raise _Unfit
-    return np.expand_dims(arrays[0], tuple(axes))
+    rank = arrays[0].ndim + len(axes)
+    added = {axis % rank for axis in axes if -rank <= axis < rank}
+    sizes = iter(arrays[0].shape)
+    return arrays[0].reshape([1 if axis in added else next(sizes) for axis in range(rank)])
 
 
 def _reshape(node: Node, arrays: list[Array]) -> Array:

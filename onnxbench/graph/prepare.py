@@ -7,6 +7,7 @@ that are computed is taken away first.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from onnxbench.graph.expansion import graphs_of
@@ -20,10 +21,21 @@ if TYPE_CHECKING:
     from onnxbench.graph.profile import Binding
 
 
-def prepare(model: ModelProto, names: Names, binding: Binding) -> tuple[Inlined, dict[str, Dim]]:
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What became of a model.
+
+    ``dims``: the meaning of the names of dims that it now has. ``flat``: it has no subgraphs.
+    """
+
+    inlined: Inlined
+    dims: dict[str, Dim]
+    flat: bool
+
+
+def prepare(model: ModelProto, names: Names, binding: Binding) -> Prepared:
     """Change ``model`` so that functions are inlined and only inputs have shapes, those bound.
 
-    Returns what `inline` found, and the meaning of the names of dims that the model now has.
     Raises UsageError if ``binding`` does not fit.
     """
     del model.training_info[:]
@@ -46,8 +58,7 @@ def prepare(model: ModelProto, names: Names, binding: Binding) -> tuple[Inlined,
                 kept.dim.add(dim_param=str(dim))
                 dims[str(dim)] = dim
     inlined = inline(model)
-    _clear(graph)
-    return inlined, dims
+    return Prepared(inlined, dims, flat=not _clear(graph))
 
 
 def inputs_of(graph: GraphProto) -> list[ValueInfoProto]:
@@ -57,8 +68,12 @@ def inputs_of(graph: GraphProto) -> list[ValueInfoProto]:
     return [value for value in graph.input if value.name not in constants]
 
 
-def _clear(graph: GraphProto) -> None:
-    """Take away what is declared of computed values; keep notes about initializers."""
+def _clear(graph: GraphProto) -> bool:
+    """Take away what is declared of computed values; keep notes about initializers.
+
+    Tells whether the graph has subgraphs.
+    """
+    has_subgraphs = False
     constants = {tensor.name for tensor in graph.initializer}
     noted = [each for each in graph.value_info if each.metadata_props and each.name in constants]
     del graph.value_info[:]
@@ -70,8 +85,10 @@ def _clear(graph: GraphProto) -> None:
     for node in graph.node:
         for attribute in node.attribute:
             if attribute.type in {attribute.GRAPH, attribute.GRAPHS}:
+                has_subgraphs = True
                 for inner in graphs_of(attribute):
                     _clear(inner)
                     for value in inner.input:
                         if value.type.HasField("tensor_type"):
                             value.type.tensor_type.ClearField("shape")
+    return has_subgraphs

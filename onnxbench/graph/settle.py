@@ -9,7 +9,7 @@ of the node that makes it, so that the user can give it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from onnxbench.graph.bodies import body_of
 from onnxbench.graph.dims import TooComplex
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from onnxbench.graph.dims import Dim
     from onnxbench.graph.naming import Names
     from onnxbench.graph.network import Graph, Node, Tensor
+    from onnxbench.graph.sizes import Shape
 
 _STANDARD = frozenset({"", "ai.onnx.preview"})
 
@@ -34,6 +35,16 @@ _CACHES = {("com.microsoft", "GroupQueryAttention"): (1, 2)}
 
 MAX_BODIES = 8
 """Bodies of operators inside one another."""
+
+
+class _Known(NamedTuple):
+    """What follows from an operator with its attributes, and types and elements of its inputs.
+
+    ``values``: elements of the outputs, as numbers and as formulas.
+    """
+
+    found: list[Found]
+    values: list[tuple[Any, Any]]
 
 
 class Settler:
@@ -48,7 +59,7 @@ class Settler:
         self._declared = declared
         self._reference = Reference()
         self._symbolic = Symbolic()
-        self._known: dict[Hashable, list[Found]] = {}
+        self._known: dict[Hashable, _Known] = {}
         self._named: dict[tuple[Tensor, int], Dim] = {}
         self._trips: dict[Node, Dim] = {}
         self._changed: set[Tensor] = set()
@@ -73,36 +84,43 @@ class Settler:
     def node(self, node: Node) -> None:
         """Settle the outputs of ``node``."""
         self.visits += 1
-        flow = FLOWS.get(node.op) if node.graphs and node.domain in _STANDARD else None
-        if flow is not None:
-            self.settle(node, flow(self, node))
-        else:
+        if node.graphs:
+            flow = FLOWS.get(node.op) if node.domain in _STANDARD else None
+            if flow is not None:
+                self.settle(node, flow(self, node))
+                return
             for inner in node.graphs.values():
                 self.inside(inner)
-            if not self._is_settled(node):
-                self.settle(node, self._infer(node))
+        if self._is_settled(node):
+            fold(node)
+            return
+        key = _key(node)
+        known = self._known.get(key) if key is not None else None
+        if known is not None:
+            self.settle(node, known.found)
+            for output, folded in zip(node.outputs, known.values, strict=True):
+                if output is not None:
+                    output.value, output.formulas = folded
+            return
+        invented = self.names.invented
+        found = self._ask(node)
+        is_general = self.names.invented == invented
+        self.settle(node, found)
         fold(node)
+        if key is not None and is_general:
+            values = [(each.value, each.formulas) if each else (None, None)
+                      for each in node.outputs]  # fmt: skip
+            self._known[key] = _Known(found, values)
 
     def _is_settled(self, node: Node) -> bool:
         for output in node.outputs:
             if output is not None and not _is_complete(output):
                 return False
-        if _is_corrected(node):
+        if node.op in CORRECTED and not node.domain:
             return False
         return not self._changed or not any(each in self._changed for each in node.inputs)
 
     # ------------------------------------------------------------------------------------ sources
-
-    def _infer(self, node: Node) -> list[Found]:
-        """Return what the sources agree on for each output."""
-        key = _key(node)
-        known = self._known.get(key) if key is not None else None
-        if known is None:
-            invented = self.names.invented
-            known = self._ask(node)
-            if key is not None and self.names.invented == invented:
-                self._known[key] = known
-        return known
 
     def _ask(self, node: Node) -> list[Found]:
         answers: list[list[Found]] = []
@@ -155,6 +173,10 @@ class Settler:
         for index, (output, of) in enumerate(zip(node.outputs, found, strict=True)):
             if output is None:
                 continue
+            shared = index in _CACHES.get((node.domain, node.op), ())
+            if not shared and of.agrees_with(output):
+                output.dtype, output.shape = of.dtype, cast("Shape", of.shape)
+                continue
             if fresh and (output.dtype or output.type) and not _is_corrected(node):
                 of = _agreement([of, found_in(output)])  # noqa: PLW2901 - with the first pass
             before = output.shape
@@ -162,7 +184,6 @@ class Settler:
             output.type = of.type or output.type
             if output.type is not None:
                 continue
-            shared = index in _CACHES.get((node.domain, node.op), ())
             if self._declared is not None and (shared or not of.complete):
                 declared = self._declared.find(output)
                 if declared is not None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from onnxbench.graph.bodies import body_of
 from onnxbench.graph.build import build
 from onnxbench.graph.declared import Declared
@@ -35,20 +37,22 @@ def infer(stripped: Stripped, binding: Binding) -> Graph:
 
     names = Names(binding)
     model = onnx.ModelProto.FromString(stripped.model)
-    inlined, dims = prepare(model, names, binding)
+    prepared = prepare(model, names, binding)
     data = model.SerializeToString()
     del model  # one copy at a time: a network of 100,000 nodes has 100 MB of them
     # It refuses the whole model for a node that is not what its operator takes; the others are
     # found one by one below.
     with suppress(shape_inference.InferenceError, RuntimeError, ValueError):
-        data = shape_inference.infer_shapes(data, False, False, True)
+        # Without its propagation of data: a Range or a chain of Concats could fill all memory.
+        data = shape_inference.infer_shapes(data, False, False, False)
     model = onnx.ModelProto.FromString(data)
     del data
-    graph = build(model, dims, inlined.stored)
-    Settler(names, Declared(stripped.model, graph, names)).graph(graph)
+    graph = build(model, prepared.dims, prepared.inlined.stored, flat=prepared.flat)
+    with np.errstate(all="ignore"):
+        Settler(names, Declared(stripped.model, graph, names)).graph(graph)
     names.check_all_used()
     graph.dim_names = names.originals
-    graph.notes += [*inlined.notes, *names.notes]
+    graph.notes += [*prepared.inlined.notes, *names.notes]
     return graph
 
 
@@ -59,5 +63,6 @@ def expand(node: Node) -> Graph | None:
     """
     body = body_of(node, Reference())
     if body is not None:
-        Settler(Names(Binding())).graph(body)
+        with np.errstate(all="ignore"):
+            Settler(Names(Binding())).graph(body)
     return body

@@ -8,7 +8,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from onnxbench.graph.dims import ceil_div, floor_div, minimum
+from onnxbench.graph.dims import ceil_div, floor_div, maximum, minimum
 from onnxbench.graph.fold import elements
 from onnxbench.graph.network import Unknown
 from onnxbench.graph.sizes import at_least, known_shape, sizes_of
@@ -64,11 +64,12 @@ def _windows(node: Node, sizes: Shape, kernel: Sequence[Dim | None]) -> list[Dim
             if not node.attribute("ceil_mode", 0):
                 found.append(floor_div(padded - reach, strides[axis]) + 1)
                 continue
+            # A last window that would start in the padding behind the data is left out.
             count = ceil_div(padded - reach, strides[axis]) + 1
-            # No window starts in the padding behind the data.
-            starts = ceil_div(size + pads[axis], strides[axis])
-            at_end = not at_least(reach - pads[axis + rank] - strides[axis], 0)
-            found.append(minimum(count, starts) if at_end else count)
+            if not at_least(reach - pads[axis + rank] - strides[axis], 0):
+                starts = ceil_div(size + pads[axis], strides[axis])
+                count = maximum(minimum(count, starts), count - 1)
+            found.append(count)
     return found
 
 

@@ -26,9 +26,9 @@ def infer_model(model: ModelProto, **binding: Any) -> Graph:
     return infer(Stripped(model.SerializeToString(), {}), Binding(**binding))
 
 
-def infer_text(graph: str, functions: str = "", **binding: Any) -> Graph:
+def infer_text(graph: str, functions: str = "", opsets: str = OPSETS, **binding: Any) -> Graph:
     """Return the graph that `model_of` makes, with its shapes."""
-    return infer_model(model_of(graph, functions), **binding)
+    return infer_model(model_of(graph, functions, opsets), **binding)
 
 
 def shape(graph: Graph, name: str) -> list[Any]:
