@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from onnxbench.graph.dims import Count
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would treble the time to make one, for each node
 class Cost:
     """Work of one node, run once.
 

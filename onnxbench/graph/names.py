@@ -49,16 +49,20 @@ def _definitions(scope: Scope) -> dict[str, int]:
                 raise _duplicate(name, scope)
             if name:
                 names[name] = index
+    require_text(*names)
     return names
 
 
 def _check_uses(scope: Scope, defined: dict[Scope, dict[str, int]]) -> None:
     own = defined[scope]
+    if _is_in_order(scope):
+        return
     late: dict[int, list[int]] = {}
     for index, node in enumerate(scope.nodes):
         for name in node.input:
             producer = own.get(name)
             if producer is None:
+                require_text(name)
                 if name and not _is_visible(name, scope.outer, defined):
                     who = f"node {shown(node.name or node.op_type)} in {scope.where}"
                     raise _undefined(name, who)
@@ -69,6 +73,16 @@ def _check_uses(scope: Scope, defined: dict[Scope, dict[str, int]]) -> None:
             raise _undefined(name, f"the list of outputs of {scope.where}")
     if late:
         _check_cycle(scope, own)
+
+
+def _is_in_order(scope: Scope) -> bool:
+    """Tell whether every value is defined in this scope before it is used; the common case."""
+    seen = {"", *scope.inputs, *scope.initializers}
+    for node in scope.nodes:
+        if not seen.issuperset(node.input):
+            return False
+        seen.update(node.output)
+    return seen.issuperset(scope.outputs)
 
 
 def _is_visible(name: str, scope: Scope | None, defined: dict[Scope, dict[str, int]]) -> bool:

@@ -100,7 +100,15 @@ def tensors(scope: Scope) -> Iterator[FoundTensor]:
             yield FoundTensor(tensor, f"initializer {shown(tensor.name)}", scope.inference)
         for sparse in scope.graph.sparse_initializer:
             yield from _sparse(sparse, "sparse initializer", scope.inference)
-    for attribute, owner in _attributes(scope):
+    for attribute, node in _attributes(scope):
+        if not (
+            attribute.HasField("t")
+            or attribute.tensors
+            or attribute.HasField("sparse_tensor")
+            or attribute.sparse_tensors
+        ):
+            continue
+        owner = scope.where if node is None else f"node {shown(node.name or node.op_type)}"
         where = f"attribute {shown(attribute.name)} of {owner}"
         if attribute.HasField("t"):
             yield FoundTensor(attribute.t, where, scope.inference)
@@ -118,13 +126,11 @@ def _sparse(sparse: SparseTensorProto, where: str, inference: bool) -> Iterator[
     yield FoundTensor(sparse.indices, where + " (indices)", inference)
 
 
-def _attributes(scope: Scope) -> Iterator[tuple[AttributeProto, str]]:
-    """Yield the attributes of the scope's nodes, and its own defaults, with their owner."""
+def _attributes(scope: Scope) -> Iterator[tuple[AttributeProto, NodeProto | None]]:
+    """Yield the attributes of the scope's nodes, then its own defaults, which have no node."""
     for node in scope.nodes:
-        if node.attribute:
-            owner = f"node {shown(node.name or node.op_type)}"
-            for attribute in node.attribute:
-                yield attribute, owner
+        for attribute in node.attribute:
+            yield attribute, node
     if scope.function is not None:
         for attribute in scope.function.attribute_proto:
-            yield attribute, scope.where
+            yield attribute, None

@@ -146,10 +146,9 @@ def _operators(all_scopes: Iterable[Scope]) -> Counter[str]:
     found: Counter[tuple[str, str]] = Counter()
     for scope in all_scopes:
         if scope.inference:
-            for node in scope.nodes:
-                operator = (node.domain, node.op_type)
-                require_text(*operator, node.name, *node.input, *node.output)
-                found[operator] += 1
+            require_text(*{node.name for node in scope.nodes})
+            found.update([(node.domain, node.op_type) for node in scope.nodes])
+    require_text(*(name for operator in found for name in operator))
     operators: Counter[str] = Counter()
     for (domain, op_type), count in found.items():
         operators[f"{domain or 'ai.onnx'}::{op_type}"] += count
