@@ -71,7 +71,7 @@ def _analyzed(path: Path, binding: Binding, convention: Convention) -> GraphProf
         convention=convention,
         inputs=tuple(_signature(each) for each in graph.inputs),
         outputs=tuple(_signature(each) for each in graph.outputs),
-        symbols=tuple(sorted(symbols(totals.macs) | symbols(totals.flops))),
+        symbols=totals.symbols(),
         macs=totals.macs,
         macs_least=totals.macs_least,
         flops=totals.flops,
@@ -128,6 +128,11 @@ class _Totals:
             if name:
                 by_precision.setdefault(name, []).append(macs)
         self.macs_by_precision = {name: total(macs) for name, macs in by_precision.items()}
+
+    def symbols(self) -> tuple[str, ...]:
+        """Return the open dims that a figure of work depends on."""
+        counts = (self.macs, self.flops, self.transcendentals, self.bytes_read, self.bytes_written)
+        return tuple(sorted(frozenset().union(*map(symbols, counts))))
 
 
 def _signature(tensor: Tensor) -> Signature:

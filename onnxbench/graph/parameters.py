@@ -78,15 +78,16 @@ class Weights:
 
 @dataclass(slots=True)
 class _Use:
-    """How a leaf is used. ``first``: the node that is the first to, None for the graph's output.
+    """How a leaf is used.
 
+    ``users``: the first node that computes with it, and the second one where there are more; None
+    is the graph's output. What only asks for its shape is no user.
     ``packed``: the operator that takes several weights in one byte of it.
     """
 
     leaf: Tensor
-    first: Node | None
     roles: set[Role] = field(default_factory=set)
-    several: bool = False
+    users: list[Node | None] = field(default_factory=list)
     packed: Node | None = None
 
 
@@ -147,9 +148,10 @@ class _Search:
         return True
 
     def _use(self, leaf: Tensor, of: Role, node: Node | None) -> None:
-        use = self.uses.setdefault(identity(leaf), _Use(leaf, node))
+        use = self.uses.setdefault(identity(leaf), _Use(leaf))
         use.roles.add(of)
-        use.several = use.several or use.first is not node
+        if of != "setting" and len(use.users) < 2 and node not in use.users:
+            use.users.append(node)
         if node is not None and node.op in _PACKED_BITS and leaf.dtype == _UINT8:
             use.packed = node
 
@@ -186,13 +188,14 @@ class _Book:
         self._elements[group] += elements
         self._bytes[group] += size_bytes
         self._by_dtype[_dtype_name(use)] += elements
-        self._tied += use.several or is_copy
+        self._tied += len(use.users) > 1 or is_copy
         sparse = sparse_proto(leaf)
         if sparse is not None:
             self._sparse_stored = (self._sparse_stored or 0) + nonzeros(sparse)
-        if use.first is not None:
-            before = self.by_node.get(use.first, (0, 0))
-            self.by_node[use.first] = before[0] + elements, before[1] + size_bytes
+        first = use.users[0]  # a weight has a role other than "setting"
+        if first is not None:
+            before = self.by_node.get(first, (0, 0))
+            self.by_node[first] = before[0] + elements, before[1] + size_bytes
 
     def enter_if_dead(self, leaf: Tensor) -> None:
         """Count a stored tensor unless some node uses it (W7)."""

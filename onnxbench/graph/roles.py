@@ -30,6 +30,7 @@ _LETTERS: Mapping[str, Role] = {
 _STANDARD = {
     "Attention": "....sss",
     "BatchNormalization": ".wwbb",
+    "CastLike": ".s",
     "Clip": ".ss",
     "ConstantOfShape": "s",
     "Conv": ".ww",

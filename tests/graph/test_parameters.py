@@ -143,6 +143,18 @@ def test_a_tied_head_counts_once_and_for_the_node_that_uses_it_first() -> None:
     assert {node.op: share for node, share in found.by_node.items()} == {"Gather": (800, 3200)}
 
 
+def test_a_weight_belongs_to_what_computes_with_it_not_to_what_reads_its_shape_first() -> None:
+    """As torch.onnx writes a convolution without bias: zeros as long as the weight has channels."""
+    found = weights(
+        model("""g (float[n,3,8,8] x) => (float[n,8,6,6] y)
+        <float[8,3,3,3] w, float zero = {0}>
+        { s = Shape <start = 0, end = 1> (w) z = CastLike (zero, x) b = Expand (z, s)
+          y = Conv (x, w, b) }""")
+    )
+    assert {node.op: elements for node, (elements, _) in found.by_node.items()} == {"Conv": 216}
+    assert (found.totals.params, found.totals.tied) == (216, 0)
+
+
 def test_a_transposed_copy_that_the_optimizer_notes_is_tied_but_takes_its_bytes() -> None:
     parsed = model("""g (int64[4] ids) => (float[4,100] y) <float[100,8] table, float[8,100] val_1>
         { x = Gather (table, ids) y = MatMul (x, val_1) }""")

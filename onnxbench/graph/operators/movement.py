@@ -36,6 +36,12 @@ def slice_(node: Node) -> Cost:
     return Cost(bytes_read=touched(node, {0: kept}))
 
 
+@moving
+def cast_like(node: Node) -> Cost:
+    """No arithmetic: of the second input only the type is looked at."""
+    return Cost(bytes_read=node.input(0).bytes)
+
+
 def scatter(node: Node) -> Cost:
     """No arithmetic, or 1 FLOP per update where it is added, multiplied or compared."""
     updates = node.input(2).elements if node.attribute("reduction", "none") != "none" else 0
@@ -100,7 +106,8 @@ ROWS = {
         "Constant", "ConstantOfShape", "OneHot", "Transpose", "Concat", "Split", "Expand", "Tile",
         "Pad", "DepthToSpace", "SpaceToDepth", "ReverseSequence",
     )), _COPY),
-    **dict.fromkeys((("", op) for op in ("Cast", "CastLike", "Trilu")), _COPY_IN_PLACE),
+    **dict.fromkeys((("", op) for op in ("Cast", "Trilu")), _COPY_IN_PLACE),
+    ("", "CastLike"): Operator("movement", cast_like, in_place=True),
     **dict.fromkeys((("", op) for op in ("Gather", "GatherElements", "GatherND")), _GATHER),
     **dict.fromkeys((("", op) for op in ("Slice", "CenterCropPad")), _SLICE),
     **dict.fromkeys((("", op) for op in ("Scatter", "ScatterElements", "ScatterND")), _SCATTER),

@@ -65,6 +65,13 @@ def test_updating_a_cache_leaves_the_rest_of_it_where_it_is() -> None:
     assert row(node("TensorScatter", [cache], [cache])).in_place
 
 
+def test_a_cast_to_the_type_of_a_tensor_does_not_read_that_tensor() -> None:
+    like = tensor((100, 100), INT8)
+    found = cost("CastLike", (2, 3), like, out=tensor((2, 3), INT8))
+    assert (found.flops, found.bytes_read, found.bytes_written) == (0, 24, None)
+    assert row(node("CastLike", [(2, 3), like], [(2, 3)])).in_place
+
+
 def test_asking_for_a_shape_reads_no_elements() -> None:
     found = cost("Shape", (1000, 1000), out=tensor((2,), INT64))
     assert (found.bytes_read, found.bytes_written) == (0, 16)
