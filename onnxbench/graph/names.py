@@ -13,7 +13,7 @@ from onnxbench.errors import RefusedInput
 from onnxbench.graph.foreign import require_text, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from onnxbench.graph.scopes import Scope
 
@@ -25,12 +25,37 @@ def check_names(all_scopes: Sequence[Scope]) -> None:
 
     ``all_scopes`` as `onnxbench.graph.scopes.scopes` gives them, outer before inner.
     """
-    defined: dict[Scope, dict[str, int]] = {}
+    defined: dict[Scope, Container[str]] = {}
+    in_doubt: dict[Scope, dict[str, int]] = {}
     for scope in all_scopes:
         if scope.inference:
-            defined[scope] = _definitions(scope)
-    for scope in defined:
-        _check_uses(scope, defined)
+            names = _names_in_order(scope)
+            if names is None:
+                in_doubt[scope] = _definitions(scope)
+            defined[scope] = in_doubt[scope] if names is None else names
+    for scope, own in in_doubt.items():
+        _check_uses(scope, own, defined)
+
+
+def _names_in_order(scope: Scope) -> set[str] | None:
+    """Return the names that ``scope`` defines, if all is defined once and before it is used.
+
+    That is nearly every scope, and quickly seen. None: something is to be looked at closely.
+    """
+    names = {"", *scope.inputs, *scope.initializers}
+    if len(set(scope.inputs)) < len(scope.inputs):
+        return None
+    for node in scope.nodes:
+        if not names.issuperset(node.input):
+            return None
+        before = len(names)
+        names.update(node.output)
+        if len(names) - before < len(node.output):
+            return None
+    if not names.issuperset(scope.outputs):
+        return None
+    require_text(*names)
+    return names
 
 
 def _definitions(scope: Scope) -> dict[str, int]:
@@ -53,10 +78,7 @@ def _definitions(scope: Scope) -> dict[str, int]:
     return names
 
 
-def _check_uses(scope: Scope, defined: dict[Scope, dict[str, int]]) -> None:
-    own = defined[scope]
-    if _is_in_order(scope):
-        return
+def _check_uses(scope: Scope, own: dict[str, int], defined: Mapping[Scope, Container[str]]) -> None:
     late: dict[int, list[int]] = {}
     for index, node in enumerate(scope.nodes):
         for name in node.input:
@@ -75,17 +97,7 @@ def _check_uses(scope: Scope, defined: dict[Scope, dict[str, int]]) -> None:
         _check_cycle(scope, own)
 
 
-def _is_in_order(scope: Scope) -> bool:
-    """Tell whether every value is defined in this scope before it is used; the common case."""
-    seen = {"", *scope.inputs, *scope.initializers}
-    for node in scope.nodes:
-        if not seen.issuperset(node.input):
-            return False
-        seen.update(node.output)
-    return seen.issuperset(scope.outputs)
-
-
-def _is_visible(name: str, scope: Scope | None, defined: dict[Scope, dict[str, int]]) -> bool:
+def _is_visible(name: str, scope: Scope | None, defined: Mapping[Scope, Container[str]]) -> bool:
     while scope is not None:
         if name in defined[scope]:
             return True
