@@ -1,5 +1,6 @@
 """``onnxbench analyze``: what a network costs, counted from its file."""
 
+import gc
 import sys
 import threading
 from collections.abc import Iterator
@@ -122,6 +123,7 @@ def analyze(
         from onnxbench.graph.analysis import analyze as count
 
         profile = count(path, binding, cast("Convention", convention))
+    gc.freeze()  # or the interpreter would walk all of it once more before it ends
     from onnxbench.report.analysis_views import Analysis
 
     artifact = _hashed(path) if hashed else None
