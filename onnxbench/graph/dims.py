@@ -11,6 +11,7 @@ sympy does all this and more, but its import alone takes longer than the analysi
 from __future__ import annotations
 
 import ast
+import keyword
 import math
 import re
 import warnings
@@ -120,11 +121,11 @@ _Monomial = tuple[tuple[_Atom, int], ...]
 
 
 def symbol(name: str) -> Expr:
-    """Return the open dim ``name``, which may be any text that is a Python identifier.
+    """Return the open dim ``name``, which may be any Python identifier but a keyword.
 
     Raises ValueError otherwise.
     """
-    if not _IDENTIFIER.fullmatch(name) or name in _FUNCTIONS:
+    if not _IDENTIFIER.fullmatch(name) or name in _FUNCTIONS or keyword.iskeyword(name):
         raise ValueError(f"{name[:100]!r} is no name of a symbol")
     return Expr({((name, 1),): 1})
 

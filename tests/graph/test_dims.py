@@ -353,7 +353,7 @@ def test_what_is_read_reads_back(text: str) -> None:
     assert parse(str(found)) == found
 
 
-@pytest.mark.parametrize("name", ["", "a-b", "1a", "ä", "floor", "max", "a b", "a\n"])
+@pytest.mark.parametrize("name", ["", "a-b", "1a", "ä", "floor", "in", "True", "a b", "a\n"])
 def test_a_symbol_has_the_name_of_an_identifier(name: str) -> None:
     with pytest.raises(ValueError):
         symbol(name)
