@@ -248,7 +248,10 @@ class _Book:
                 macs_least=whole.macs_least * runs * -1, flops_least=whole.flops_least * runs * -1
             )
             note = f"runs at most {runs} times"
-        self._enter(node, where, times, "control", _NOTHING, figures, note)
+        if node.varies:
+            note = "sizes in its body change from run to run; its rows stand for one of them"
+        known = None if node.varies else figures
+        self._enter(node, where, times, "control", _NOTHING, known, note)
         self._take_over(inside, times * runs)
 
     def _inside(self, graph: Graph, where: str) -> Account:

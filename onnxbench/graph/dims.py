@@ -18,6 +18,7 @@ import warnings
 from collections import Counter
 from fractions import Fraction
 from functools import lru_cache
+from operator import index
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -263,7 +264,10 @@ def parse(text: str) -> Count:
 
 
 def _terms(count: Count | Fraction) -> Iterable[tuple[_Monomial, Number]]:
-    return count.terms.items() if isinstance(count, Expr) else (((), count),)
+    if isinstance(count, Expr):
+        return count.terms.items()
+    # A list from a stranger's node would multiply too; NumPy's integers are welcome.
+    return (((), count if isinstance(count, Fraction) else index(count)),)
 
 
 def _made(terms: Mapping[_Monomial, Number]) -> Count:

@@ -18,7 +18,7 @@ from onnx import TypeProto, defs, numpy_helper
 from onnxbench.graph.dims import Expr, TooComplex, evaluate, parse, symbols
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Iterator, Mapping
 
     from onnxbench.graph.dims import Dim
     from onnxbench.graph.network import Node, Tensor
@@ -161,20 +161,20 @@ class Symbolic:
         aliases: dict[str, Expr] = {}
         names: set[str] = set()
         try:
-            inputs = [self._value(ir, tensor, aliases, names) for tensor in node.inputs]
-            context.reserve_symbol_names(names)
-            for value, tensor in zip(inputs, node.inputs, strict=True):
-                known = _listed(tensor, aliases, names)
-                if value is not None and known is not None:
-                    context.set_symbolic_value(
-                        value, [each if isinstance(each, int) else ir.SymbolicDim(each)
-                                for each in known])  # fmt: skip
-            attributes = [ir.from_proto(each) for each in node.proto.attribute]
-            asked = ir.Node(
-                node.domain, node.op, inputs, attributes, num_outputs=len(node.outputs),
-                version=node.opset,
-            )  # fmt: skip
             with _quiet():
+                inputs = [self._value(ir, tensor, aliases, names) for tensor in node.inputs]
+                context.reserve_symbol_names(names)
+                for value, tensor in zip(inputs, node.inputs, strict=True):
+                    known = _listed(tensor, aliases, names)
+                    if value is not None and known is not None:
+                        sizes = [each if isinstance(each, int) else ir.SymbolicDim(each)
+                                 for each in known]  # fmt: skip
+                        context.set_symbolic_value(value, sizes)
+                asked = ir.Node(
+                    node.domain, node.op, inputs,
+                    [ir.from_proto(each) for each in node.proto.attribute],
+                    num_outputs=len(node.outputs), version=node.opset,
+                )  # fmt: skip
                 rule(context, asked)
             return [
                 self._found(output, aliases, names) if wanted is not None else NOTHING
@@ -261,14 +261,14 @@ def _dim(dim: Any, aliases: Mapping[str, Expr], own: set[str]) -> Dim | str | No
 
 
 @contextlib.contextmanager
-def _quiet() -> Any:
-    """Keep what the engine logs about strangers' models away from the terminal."""
-    logger = logging.getLogger("onnx_shape_inference")
-    disabled, logger.disabled = logger.disabled, True
+def _quiet() -> Iterator[None]:
+    """Keep what the engine and its reader log about strangers' models away from the terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.disabled = disabled
+        logging.disable(before)
 
 
 def schema_of(node: Node) -> Any:

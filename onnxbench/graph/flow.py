@@ -120,6 +120,7 @@ def _carry(
                 changed = True
         if not changed:
             break
+    node.varies = bool(varying)
     found = []
     for index, (shape, result) in enumerate(zip(shapes, results, strict=False)):
         kept = None
@@ -147,6 +148,8 @@ def _widened(
     for axis, (dim, after) in enumerate(zip(shape, result, strict=True)):
         if dim == after or (index, axis) in varying:
             dims.append(dim)
+        elif index >= len(inputs):
+            dims.append(None)
         else:
             varying.add((index, axis))
             hint = f"{node.name or node.op}_{inputs[index].name}_{axis}"
@@ -238,7 +241,7 @@ def _flex_attention(settler: Settler, node: Node) -> list[Found]:
     precise = query.dtype if query.dtype == _DOUBLE else _FLOAT
     for body in node.graphs.values():
         for tensor in body.inputs[:1]:
-            tensor.dtype = node.attribute("softmax_precision", precise)
+            tensor.dtype = int(node.attribute("softmax_precision", precise))
             tensor.shape = (*before, keys)
         settler.inside(body)
     return _cut(node, [Found(query.dtype, (*before, width))])

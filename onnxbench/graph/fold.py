@@ -292,6 +292,8 @@ def _unsqueeze(node: Node, arrays: list[Array]) -> Array:
         raise _Unfit
     rank = arrays[0].ndim + len(axes)
     added = {axis % rank for axis in axes if -rank <= axis < rank}
+    if len(added) != len(axes):
+        raise _Unfit
     sizes = iter(arrays[0].shape)
     return arrays[0].reshape([1 if axis in added else next(sizes) for axis in range(rank)])
 

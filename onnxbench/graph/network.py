@@ -89,6 +89,7 @@ class Node:
     ``domain``: "" for ai.onnx. ``graphs``: the subgraphs of If, Loop and Scan by attribute name.
     ``opset``: the version of its domain that the model imports. ``trips``: how often the body of a
     Loop, Scan or SequenceMap runs, at most; a symbol (``n_Loop_0``) where the graph does not tell.
+    ``varies``: sizes in the body of a loop change from run to run, which no one symbol describes.
     """
 
     proto: NodeProto
@@ -100,6 +101,7 @@ class Node:
     outputs: tuple[Tensor | None, ...]
     graphs: dict[str, Graph] = field(default_factory=dict)
     trips: Dim | None = None
+    varies: bool = False
 
     def input(self, index: int) -> Tensor:
         """Return an input that the operator requires. Raises Unknown if it is missing."""

@@ -7,18 +7,24 @@ that are computed is taken away first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from onnxbench.graph.expansion import graphs_of
-from onnxbench.graph.functions import Inlined, inline
+from onnxbench.graph.expansion import domain_of, graphs_of
+from onnxbench.graph.functions import FOREIGN_OPSET, Inlined, inline
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, ValueInfoProto
+    from collections.abc import Iterable
+
+    from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
 
     from onnxbench.graph.dims import Dim
     from onnxbench.graph.naming import Names
     from onnxbench.graph.profile import Binding
+
+
+_CRASHING = frozenset({"DictVectorizer", "EyeLike", "LabelEncoder", "RegexFullMatch"})
+"""Operators on which ONNX's inference (1.23.2) ends the process if an input has no known type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,10 @@ def prepare(model: ModelProto, names: Names, binding: Binding) -> Prepared:
                 kept.dim.add(dim_param=str(dim))
                 dims[str(dim)] = dim
     inlined = inline(model)
-    return Prepared(inlined, dims, flat=not _clear(graph))
+    seen = _Seen()
+    _clear(graph, seen)
+    _hide(model, seen.crashing)
+    return Prepared(inlined, dims, flat=not seen.subgraphs)
 
 
 def inputs_of(graph: GraphProto) -> list[ValueInfoProto]:
@@ -68,12 +77,16 @@ def inputs_of(graph: GraphProto) -> list[ValueInfoProto]:
     return [value for value in graph.input if value.name not in constants]
 
 
-def _clear(graph: GraphProto) -> bool:
-    """Take away what is declared of computed values; keep notes about initializers.
+@dataclass(slots=True)
+class _Seen:
+    """What one walk over all nodes of a model finds."""
 
-    Tells whether the graph has subgraphs.
-    """
-    has_subgraphs = False
+    subgraphs: bool = False
+    crashing: list[NodeProto] = field(default_factory=list)
+
+
+def _clear(graph: GraphProto, seen: _Seen) -> None:
+    """Take away what is declared of computed values; keep notes about initializers."""
     constants = {tensor.name for tensor in graph.initializer}
     noted = [each for each in graph.value_info if each.metadata_props and each.name in constants]
     del graph.value_info[:]
@@ -83,12 +96,26 @@ def _clear(graph: GraphProto) -> bool:
     for value in graph.output:
         value.ClearField("type")
     for node in graph.node:
+        if node.op_type in _CRASHING:
+            seen.crashing.append(node)
         for attribute in node.attribute:
             if attribute.type in {attribute.GRAPH, attribute.GRAPHS}:
-                has_subgraphs = True
+                seen.subgraphs = True
                 for inner in graphs_of(attribute):
-                    _clear(inner)
+                    _clear(inner, seen)
                     for value in inner.input:
                         if value.type.HasField("tensor_type"):
                             value.type.tensor_type.ClearField("shape")
-    return has_subgraphs
+
+
+def _hide(model: ModelProto, nodes: Iterable[NodeProto]) -> None:
+    """Keep ONNX's inference from looking at ``nodes``; `build` shows them again."""
+    versions = {domain_of(each.domain): each.version for each in model.opset_import}
+    for node in nodes:
+        if FOREIGN_OPSET in node.domain:
+            continue
+        domain = domain_of(node.domain)
+        node.domain = f"{domain}{FOREIGN_OPSET}{versions.get(domain, 1)}"
+        if node.domain not in versions:
+            versions[node.domain] = 1
+            model.opset_import.add(domain=node.domain, version=1)

@@ -241,6 +241,58 @@ _BROADCASTING = (
     "Sub", "Sum", "Where", "Xor",
 )  # fmt: skip
 
+
+def _global_pool(node: Node) -> Shape:
+    shape = known_shape(node.input(0))
+    if node.attribute("channels_last", 0):
+        return (shape[0], *[1] * (len(shape) - 2), shape[-1])
+    return (*shape[:2], *[1] * (len(shape) - 2))
+
+
+def _quantized_pool(node: Node) -> Shape:
+    if node.attribute("channels_last", 0):
+        raise Unknown("windows over channels in the last axis")
+    return pool(node)[0]
+
+
+def _quantized_mean(node: Node) -> Shape:
+    shape = known_shape(node.input(0))
+    axes = {axis % len(shape) for axis in node.attribute("axes") or range(len(shape))}
+    keep = node.attribute("keepdims", 1)
+    return tuple(
+        1 if axis in axes else dim for axis, dim in enumerate(shape) if keep or axis not in axes
+    )
+
+
+def _fused_matmul(node: Node) -> Shape:
+    """``transBatch`` moves the first axis behind the batch axes, ``trans`` swaps the last two."""
+    operands = []
+    for index, side in enumerate("AB"):
+        dims = list(known_shape(node.input(index)))
+        if len(dims) < 2:
+            raise Unknown("a vector, which no transposition changes")
+        if node.attribute(f"transBatch{side}", 0):
+            dims = [*dims[1:-1], dims[0], dims[-1]]
+        if node.attribute(f"trans{side}", 0):
+            dims[-2:] = dims[:-3:-1]
+        operands.append(dims)
+    one, other = operands
+    return (*broadcast(tuple(one[:-2]), tuple(other[:-2])), one[-2], other[-1])
+
+
+CONTRIB_RULES: Mapping[str, Rule] = {
+    "FusedMatMul": _fused_matmul,
+    "QLinearAveragePool": _quantized_pool,
+    "QLinearGlobalAveragePool": _global_pool,
+    "QLinearReduceMean": _quantized_mean,
+}
+"""Of com.microsoft: operators on which onnx-shape-inference (0.4) is wrong; it is not asked."""
+
+DOUBTFUL: Mapping[tuple[str, str], frozenset[int]] = {
+    ("com.microsoft", "MultiHeadAttention"): frozenset({2}),
+}
+"""Outputs on which onnx-shape-inference is wrong: it takes values to be as wide as keys."""
+
 RULES: Mapping[str, Rule] = {
     **dict.fromkeys(_BROADCASTING, _elementwise),
     "MatMul": _matmul,

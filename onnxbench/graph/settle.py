@@ -9,15 +9,16 @@ of the node that makes it, so that the user can give it.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from onnxbench.graph.bodies import body_of
-from onnxbench.graph.dims import TooComplex
-from onnxbench.graph.engines import Found, Reference, Symbolic
+from onnxbench.graph.dims import Expr, TooComplex
+from onnxbench.graph.engines import NOTHING, Found, Reference, Symbolic
 from onnxbench.graph.flow import FLOWS
 from onnxbench.graph.fold import fold
 from onnxbench.graph.network import Unknown
-from onnxbench.graph.rules import CORRECTED, RULES, dtype_of
+from onnxbench.graph.rules import CONTRIB_RULES, CORRECTED, DOUBTFUL, RULES, dtype_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -83,6 +84,13 @@ class Settler:
 
     def node(self, node: Node) -> None:
         """Settle the outputs of ``node``."""
+        # A stranger's node need not be what its operator takes: what it makes is not known then.
+        with suppress(
+            Unknown, TooComplex, ArithmeticError, AttributeError, LookupError, TypeError, ValueError
+        ):
+            self._node(node)
+
+    def _node(self, node: Node) -> None:
         self.visits += 1
         if node.graphs:
             flow = FLOWS.get(node.op) if node.domain in _STANDARD else None
@@ -136,7 +144,10 @@ class Settler:
                 return agreed
             answer = ask(node)
             if answer is not None:
-                answers.append(answer)
+                doubtful = DOUBTFUL.get((node.domain, node.op), frozenset())
+                answers.append(
+                    [NOTHING if i in doubtful else each for i, each in enumerate(answer)]
+                )
         return _agreed(node, answers)
 
     def _engines(self, node: Node) -> list[Callable[[Node], list[Found] | None]]:
@@ -145,6 +156,8 @@ class Settler:
         What our own rule of an operator leaves open depends on data, or on which of two open dims
         is greater; onnx-shape-inference decides some of that, and wrongly (Slice, Resize).
         """
+        if node.domain == "com.microsoft" and node.op in CONTRIB_RULES:
+            return []
         if node.domain or node.op not in RULES:
             return [self._reference.infer, self._symbolic.infer, self._by_body]
         if node.op in CORRECTED:
@@ -207,10 +220,10 @@ class Settler:
         unknown = sum(dim is None or isinstance(dim, str) for dim in shape)
         dims: list[Dim | None] = []
         for axis, dim in enumerate(shape):
-            if dim is not None and not isinstance(dim, str):
+            if isinstance(dim, int | Expr):
                 dims.append(dim)
                 continue
-            mark = dim
+            mark = dim if isinstance(dim, str) else None  # a damaged node may give anything
             if mark in marks:
                 dims.append(marks[mark])
                 continue
@@ -258,7 +271,8 @@ def _differ(before: Sequence[Dim | None], after: Sequence[Dim | None] | None) ->
 
 
 def _ruled(node: Node) -> list[Found] | None:
-    rule = RULES.get(node.op) if not node.domain else None
+    rules = {"": RULES, "com.microsoft": CONTRIB_RULES}.get(node.domain, {})
+    rule = rules.get(node.op)
     if rule is None:
         return None
     try:
@@ -267,8 +281,10 @@ def _ruled(node: Node) -> list[Found] | None:
         return None  # of damaged graphs, and of sizes that depend on data
     if isinstance(shapes, tuple):
         shapes = [shapes]
-    if any(isinstance(dim, int) and dim < 0 for shape in shapes for dim in shape):
-        return None
+    for dim in (dim for shape in shapes for dim in shape):
+        # Negative, or not even a number: an attribute is not what the operator takes.
+        if not (dim is None or isinstance(dim, Expr) or (isinstance(dim, int) and dim >= 0)):
+            return None
     return [Found(dtype_of(node, index), shape) for index, shape in enumerate(shapes)]
 
 

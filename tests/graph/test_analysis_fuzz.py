@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-CASES = 140
+CASES = 500
 
 TEXTS = {
     "attention": """g (float[2,5,192] x, float[2,2,4,16] k, float[2,2,4,16] v, int32[2] lengths,
