@@ -169,7 +169,7 @@ class _Book:
         params, weight_bytes = self._weights.get(node, (0, 0))
         self.account.nodes.append(
             NodeProfile(
-                node.name,
+                node.name or next((each.name for each in node.outputs if each is not None), ""),
                 node.op,
                 node.domain,
                 kind,

@@ -41,6 +41,7 @@ class Signature:
 class NodeProfile(NamedTuple):
     """The cost of one node over a whole inference.
 
+    ``name``: the node's own, else that of its first output.
     ``times``: how often it runs (inside loops; 1 elsewhere, 0 in a branch of If that is not the
     costlier one); all other figures are already multiplied by it. ``macs``: in the convention asked
     for. ``flops``: 2 · pure MACs + elementwise work. ``params``: elements of the weights that this

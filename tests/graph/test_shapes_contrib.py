@@ -1,4 +1,7 @@
-"""Shapes of com.microsoft operators on which the symbolic engine is wrong; truth of ONNX Runtime."""
+"""Shapes of com.microsoft operators on which the symbolic engine is wrong.
+
+The truth is what ONNX Runtime gave for such inputs.
+"""
 
 from __future__ import annotations
 

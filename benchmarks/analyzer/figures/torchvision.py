@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 ALLOWED_GMACS = 0.0005
 LEAST_MODELS = 80
 
+
 def measure(tiny: bool) -> Figure:
     networks = zoo.networks("torchvision-")
     compared = [_compared(each) for each in (networks[:2] if tiny else networks)]
