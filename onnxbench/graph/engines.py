@@ -16,6 +16,7 @@ import onnx
 from onnx import TypeProto, defs, numpy_helper
 
 from onnxbench.graph.dims import Expr, TooComplex, evaluate, parse, symbols
+from onnxbench.graph.unsafe import hangs_inference
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
@@ -77,6 +78,8 @@ class Reference:
         """Return what is known of the outputs of ``node``, None if nothing is."""
         schema = schema_of(node)
         if schema is None or not schema.has_type_and_shape_inference_function:
+            return None
+        if hangs_inference(node.proto):
             return None
         types: dict[str, bytes] = {}
         data: dict[str, bytes] = {}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from onnxbench.graph.expansion import domain_of, graphs_of
 from onnxbench.graph.functions import FOREIGN_OPSET, Inlined, inline
+from onnxbench.graph.unsafe import hangs_inference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,7 +67,7 @@ def prepare(model: ModelProto, names: Names, binding: Binding) -> Prepared:
     inlined = inline(model)
     seen = _Seen()
     _clear(graph, seen)
-    _hide(model, seen.crashing)
+    _hide(model, seen.hidden)
     return Prepared(inlined, dims, flat=not seen.subgraphs)
 
 
@@ -82,7 +83,7 @@ class _Seen:
     """What one walk over all nodes of a model finds."""
 
     subgraphs: bool = False
-    crashing: list[NodeProto] = field(default_factory=list)
+    hidden: list[NodeProto] = field(default_factory=list)
 
 
 def _clear(graph: GraphProto, seen: _Seen) -> None:
@@ -96,8 +97,8 @@ def _clear(graph: GraphProto, seen: _Seen) -> None:
     for value in graph.output:
         value.ClearField("type")
     for node in graph.node:
-        if node.op_type in _CRASHING:
-            seen.crashing.append(node)
+        if node.op_type in _CRASHING or hangs_inference(node):
+            seen.hidden.append(node)
         for attribute in node.attribute:
             if attribute.type in {attribute.GRAPH, attribute.GRAPHS}:
                 seen.subgraphs = True
