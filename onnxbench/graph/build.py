@@ -251,7 +251,7 @@ def _elements(tensor: TensorProto) -> Any:
         return None
     try:
         return numpy_helper.to_array(tensor)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise RefusedInput("tensor-size", f"{tensor.name!r} cannot be read: {error}") from None
 
 

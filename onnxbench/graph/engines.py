@@ -16,7 +16,7 @@ import onnx
 from onnx import TypeProto, defs, numpy_helper
 
 from onnxbench.graph.dims import Expr, TooComplex, evaluate, parse, symbols
-from onnxbench.graph.unsafe import hangs_inference
+from onnxbench.graph.unsafe import is_fatal
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
@@ -79,7 +79,7 @@ class Reference:
         schema = schema_of(node)
         if schema is None or not schema.has_type_and_shape_inference_function:
             return None
-        if hangs_inference(node.proto):
+        if is_fatal(node.proto):
             return None
         types: dict[str, bytes] = {}
         data: dict[str, bytes] = {}
@@ -296,7 +296,8 @@ def type_of(dtype: int, shape: tuple[Dim | None, ...] | None) -> TypeProto:
         for dim in shape:
             added = of.tensor_type.shape.dim.add()
             if isinstance(dim, int):
-                added.dim_value = dim
+                if dim < 1 << 63:  # more than a dim can say
+                    added.dim_value = dim
             elif dim is not None:
                 added.dim_param = str(dim)
     return of

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from onnxbench.graph.expansion import domain_of, graphs_of
 from onnxbench.graph.functions import FOREIGN_OPSET, Inlined, inline
-from onnxbench.graph.unsafe import hangs_inference
+from onnxbench.graph.unsafe import is_fatal, wants_types
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from onnxbench.graph.dims import Dim
     from onnxbench.graph.naming import Names
     from onnxbench.graph.profile import Binding
-
-
-_CRASHING = frozenset({"DictVectorizer", "EyeLike", "LabelEncoder", "RegexFullMatch"})
-"""Operators on which ONNX's inference (1.23.2) ends the process if an input has no known type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +93,7 @@ def _clear(graph: GraphProto, seen: _Seen) -> None:
     for value in graph.output:
         value.ClearField("type")
     for node in graph.node:
-        if node.op_type in _CRASHING or hangs_inference(node):
+        if is_fatal(node) or wants_types(node):
             seen.hidden.append(node)
         for attribute in node.attribute:
             if attribute.type in {attribute.GRAPH, attribute.GRAPHS}:

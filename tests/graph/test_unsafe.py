@@ -40,3 +40,36 @@ def test_an_einsum_of_letters_that_are_none_ends(
     )  # fmt: skip
     assert "Einsum" in done.stdout
     assert done.stdout.startswith("False")
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes"),
+    [
+        ("EyeLike", {}),
+        ("RegexFullMatch", {"pattern": "a"}),
+        ("Split", {"num_outputs": 1}),
+    ],
+)
+def test_what_crashes_the_inference_does_not_reach_it(
+    tmp_path: Path, op: str, attributes: dict[str, int | str]
+) -> None:
+    """EyeLike and RegexFullMatch crash behind an operator that nobody knows."""
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [6, 6])
+    outputs = ["y", "z"] if op == "Split" else ["y"]
+    source = "x" if op == "Split" else "h"
+    nodes = [
+        helper.make_node("Strange", ["x"], ["h"], domain="local"),
+        helper.make_node(op, [source], outputs, **attributes),
+    ]
+    results = [helper.make_empty_tensor_value_info(name) for name in ("h", *outputs)]
+    model = helper.make_model(
+        helper.make_graph(nodes, "two", [x], results),
+        opset_imports=[helper.make_opsetid("", 22), helper.make_opsetid("local", 1)],
+    )
+    path = tmp_path / "strange.onnx"
+    onnx.save(model, path)
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, str(path)],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert "Strange" in done.stdout
