@@ -10,6 +10,7 @@ import numpy as np
 from onnxbench.errors import RefusedInput
 from onnxbench.graph.functions import FOREIGN_OPSET
 from onnxbench.graph.network import Graph, Node, Tensor
+from onnxbench.graph.values import MAX_ELEMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto
 
     from onnxbench.graph.dims import Dim
-
-MAX_VALUE_ELEMENTS = 1024
-"""Constants up to this size are looked at."""
 
 _RANDOM = frozenset({
     "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
@@ -232,7 +230,7 @@ def _constant_attribute(name: str, attribute: AttributeProto) -> Tensor | None:
         return None
     dtype, as_type, given = numbers[of]
     value = np.array(given, as_type)
-    kept = value if value.size <= MAX_VALUE_ELEMENTS else None
+    kept = value if value.size <= MAX_ELEMENTS else None
     return Tensor(name, dtype, value.shape, constant=True, value=kept)
 
 
@@ -247,7 +245,7 @@ def _elements(tensor: TensorProto) -> Any:
     elements = 1
     for dim in tensor.dims:
         elements *= dim
-    if not 0 <= elements <= MAX_VALUE_ELEMENTS:
+    if not 0 <= elements <= MAX_ELEMENTS:
         return None
     try:
         return numpy_helper.to_array(tensor)

@@ -9,8 +9,8 @@ import onnx
 from onnxbench.graph.control import constant_scalar, runs_to_the_limit, scan_length, trip_limit
 from onnxbench.graph.dims import Expr
 from onnxbench.graph.engines import NOTHING, Found, type_of
-from onnxbench.graph.fold import elements
 from onnxbench.graph.network import Unknown
+from onnxbench.graph.values import elements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

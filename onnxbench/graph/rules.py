@@ -13,11 +13,11 @@ import math
 from typing import TYPE_CHECKING
 
 from onnxbench.graph.dims import Expr, ceil_div, floor_div, maximum, product
-from onnxbench.graph.fold import elements, integers
 from onnxbench.graph.network import Unknown
 from onnxbench.graph.sizes import broadcast, known_shape, sizes_of
 from onnxbench.graph.slicing import cut, pad, split
 from onnxbench.graph.spatial import conv, conv_transpose, pool, resize
+from onnxbench.graph.values import elements, integers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -109,7 +109,10 @@ def _concat(node: Node) -> Shape:
         size = shape[axis]
         total = None if total is None or size is None else total + size
     merged = [
-        next((dim for dim in column if isinstance(dim, int)), column[0])
+        next(
+            (dim for dim in column if isinstance(dim, int)),
+            next((dim for dim in column if dim is not None), None),
+        )
         for column in zip(*shapes, strict=True)
     ]
     merged[axis] = total

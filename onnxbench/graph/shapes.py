@@ -49,10 +49,13 @@ def infer(stripped: Stripped, binding: Binding) -> Graph:
     del data
     graph = build(model, prepared.dims, prepared.inlined.stored, flat=prepared.flat)
     with np.errstate(all="ignore"):
-        Settler(names, Declared(stripped.model, graph, names)).graph(graph)
+        declared = Declared(stripped.model, graph, names)
+        Settler(names, declared).graph(graph)
     names.check_all_used()
     graph.dim_names = names.originals
     graph.notes += [*prepared.inlined.notes, *names.notes]
+    if declared.is_stale:
+        graph.notes.append("shapes that the file declares contradict its inputs and are not used")
     return graph
 
 

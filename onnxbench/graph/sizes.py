@@ -6,8 +6,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from onnxbench.graph.dims import Expr, maximum
-from onnxbench.graph.fold import elements
 from onnxbench.graph.network import Unknown
+from onnxbench.graph.values import elements
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

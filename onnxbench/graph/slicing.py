@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from onnxbench.graph.dims import ceil_div, floor_div, maximum, minimum
-from onnxbench.graph.fold import integers
 from onnxbench.graph.network import Unknown
 from onnxbench.graph.sizes import at_least, known_shape, sizes_of
+from onnxbench.graph.values import integers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,9 +9,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from onnxbench.graph.dims import ceil_div, floor_div, maximum, minimum
-from onnxbench.graph.fold import elements
 from onnxbench.graph.network import Unknown
 from onnxbench.graph.sizes import at_least, known_shape, sizes_of
+from onnxbench.graph.values import elements, fraction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from onnxbench.graph.network import Node, Tensor
     from onnxbench.graph.sizes import Shape
 
-_MAX_DENOMINATOR = 4096
 _FIRST_RESIZE_WITH_ROI = 11
 
 
@@ -128,14 +127,8 @@ def resize(node: Node) -> Shape:
 def _scales(node: Node, tensor: Tensor | None) -> list[Fraction]:
     given = elements(tensor)
     if given is None or given.dtype == object:
-        return [_fraction(each) for each in node.attribute("scales") or []]
-    return [_fraction(each.item()) for each in given.reshape(-1)]
-
-
-def _fraction(scale: float) -> Fraction:
-    """Return the fraction that a 32-bit scale stands for: 0.7 is 7/10, as its rounding has it."""
-    simple = Fraction(scale).limit_denominator(_MAX_DENOMINATOR)
-    return simple if abs(simple - Fraction(scale)) <= abs(simple) / (1 << 22) else Fraction(scale)
+        return [fraction(each) for each in node.attribute("scales") or []]
+    return [fraction(each.item()) for each in given.reshape(-1)]
 
 
 def _scaled(size: Dim, scale: Fraction) -> Dim:

@@ -73,6 +73,8 @@ def test_one_stale_declaration_makes_all_of_them_worthless() -> None:
     """)
     assert shape(graph, "h") == [16, 8]
     assert graph.outputs[0].shape is None
+    assert len(graph.notes) == 1
+    assert "contradict" in graph.notes[0]
 
 
 def test_a_declared_name_fills_a_size_that_depends_on_data() -> None:

@@ -62,6 +62,23 @@ def test_arithmetic_of_sizes_is_exact() -> None:
     assert shape(graph, "y") == ["H*W", "floor(H/2)"]
 
 
+def test_a_real_factor_is_the_fraction_that_was_meant() -> None:
+    """10 · 0.7 is 7 in 32 bits, although the real next to 0.7 is smaller than 0.7."""
+    graph = infer_text("""
+    net (float[H] x) => (float[] y) <float[1] f = {0.7}> {
+      h = Shape(x)
+      real = Cast <to = 1> (h)
+      scaled = Mul(real, f)
+      floored = Floor(scaled)
+      size = Cast <to = 7> (floored)
+      y = ConstantOfShape(size)
+    }
+    """)
+    (dim,) = graph.outputs[0].dims
+    for size in range(200):
+        assert evaluate(dim, {"H": size}) == int(np.floor(np.float32(size) * np.float32(0.7)))
+
+
 def test_a_choice_between_sizes_is_made_where_all_sizes_agree() -> None:
     """torch exports ``expand(-1, n)`` as a choice by Equal(shape, -1)."""
     graph = infer_text("""
