@@ -62,10 +62,6 @@ class Names:
         self.invented += 1
         return self._bound(self._new(hint))
 
-    def known(self, text: str) -> Dim | None:
-        """Return the dim that ``text`` names in the inputs, None if it names none."""
-        return self._dims.get(text)
-
     def adopt(self, text: str, hint: str) -> Dim | None:
         """Return a dim for ``text``, which the file declares for a value that is not an input."""
         if text not in self._dims and not _MEANINGLESS.fullmatch(text):
