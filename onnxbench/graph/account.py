@@ -1,9 +1,9 @@
 """Adds up what the nodes of a graph cost, through branches, loops and function bodies.
 
-Rules (analyzer.md, F1 to F4): the body of a loop counts as often as it runs, and where that is not
-known the number of runs is a symbol, never 0 or 1; of an If the costlier branch counts; a standard
-operator without a row is counted by its function body at the shapes of the call; what cannot be
-counted is unknown, with a reason, and takes no part in a total.
+Rules (F1 to F4 of the trap table in tests/graph/operators/probes.py): the body of a loop counts as
+often as it runs, and where that is not known the number of runs is a symbol, never 0 or 1; of an
+If the costlier branch counts; a standard operator without a row is counted by its function body at
+the shapes of the call; what cannot be counted is unknown, with a reason, and is in no total.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Account:
     """Nodes with their cost, in the order in which they run; those of a subgraph follow its node.
 
     ``macts``: output elements of the contraction operators. ``preparation``: MACs of arithmetic on
-    constants, which a runtime does once and the rows do not hold.
+    constants, which a runtime does once; the rows hold them only in a convention other than pure.
     """
 
     nodes: list[NodeProfile] = field(default_factory=list)

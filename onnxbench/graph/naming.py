@@ -97,7 +97,11 @@ class Names:
         for name in self._asked:
             if name not in self._used:
                 known = {*self._by_text, *self._taken} - set(self._asked)
-                raise UsageError(f"no dim is called {shown(name)}", did_you_mean(name, known))
+                fixed = (
+                    "every size of this model is fixed; --shape NAME:1x3x224x224 sets whole shapes"
+                )
+                hint = did_you_mean(name, known) if known else fixed
+                raise UsageError(f"no dim is called {shown(name)}", hint)
 
     def _bind_name(self, name: str, size: int) -> None:
         for identifier in self._by_text.get(name, [name] if name in self._taken else []):

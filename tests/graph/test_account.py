@@ -187,7 +187,6 @@ def test_arithmetic_on_constants_is_done_before_the_first_inference(tmp_path: Pa
 
 
 def test_a_standard_operator_without_a_row_is_counted_by_its_function_body(tmp_path: Path) -> None:
-    """CausalConvWithState and its like: what the body multiplies is what counts."""
     from onnxbench.graph.operators.table import find
 
     graph = "g (float[4,8] x) => (float[4,8] y) { y = MeanVarianceNormalization <axes=[1]> (x) }"
