@@ -16,7 +16,7 @@ class FileExporter:
 
     name = "file"
 
-    def export(self, spec: ModelSpec, folder: Path) -> Path:  # noqa: ARG002 - nothing is made
+    def locate(self, spec: ModelSpec, folder: Path) -> Path:  # noqa: ARG002 - nothing is made
         """Return the absolute path of the file. Raises UsageError when there is none."""
         path = Path(spec.location)
         try:

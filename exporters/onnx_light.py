@@ -25,7 +25,7 @@ class OnnxLightExporter:
 
     name = "onnx-light"
 
-    def export(self, spec: ModelSpec, folder: Path) -> Path:  # noqa: ARG002 - nothing is made
+    def locate(self, spec: ModelSpec, folder: Path) -> Path:  # noqa: ARG002 - nothing is made
         """Return the file of ``spec``. Raises UsageError for a name that onnx does not ship."""
         files = _files()
         if spec.location not in files:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from onnxbench.errors import ExportError, UsageError
 
 if TYPE_CHECKING:
-    from onnxbench.protocols import Exporter
+    from onnxbench.protocols import FileSource
     from onnxbench.types import ModelSpec
 
 
@@ -35,9 +35,9 @@ def locate(spec: ModelSpec, folder: Path) -> Path:
     """
     from onnxbench import registry  # noqa: PLC0415
 
-    exporter = cast("Exporter", registry.load(registry.find_exporter(spec.scheme)))
+    exporter = cast("FileSource", registry.load(registry.find_exporter(spec.scheme)))
     try:
-        return exporter.export(spec, folder)
+        return exporter.locate(spec, folder)
     except (UsageError, ExportError):
         raise
     except Exception as error:

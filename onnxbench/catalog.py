@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING
 
 from onnxbench.catalog_yaml import KEY, MarkedYaml, Place
 from onnxbench.errors import UsageError
+from onnxbench.sources import InputSpec, Preprocess, Published, preprocess_from
 from onnxbench.suggest import did_you_mean
 from onnxbench.types import ModelSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
-    from onnxbench.catalog_schema import Document
+    from onnxbench import catalog_schema as schema
+    from onnxbench.catalog_schema import Document, Input
 
 FILE_NAME = "models.yaml"
 DEFAULT_SUITE = "default"
@@ -89,7 +91,17 @@ def load(path: Path | None = None) -> Catalog:
             family=model.family,
             tags=tuple(model.tags),
             input_range=(low_high[0], low_high[1]) if low_high else None,
-            published=tuple(model.published.items()),
+            published=tuple(Published(**each.model_dump()) for each in model.published),
+            inputs=tuple(_input(name, each) for name, each in model.inputs.items()),
+            preprocess=_preprocess(model.preprocess),
+            opset=model.opset,
+            weights_from=model.weights_from,
+            arguments=tuple(
+                (name, tuple(value) if isinstance(value, list) else value)
+                for name, value in model.arguments.items()
+            ),
+            fuse=model.fuse,
+            sha256=model.sha256,
         )
     return Catalog(path, models, _suites(document, models, source))
 
@@ -130,6 +142,23 @@ def _problem(source: MarkedYaml, error: ErrorDetails) -> tuple[Place, str, str]:
         case _:
             keys = [part for part in place if isinstance(part, str) and part != KEY]
             return place, "".join(f"{key}: " for key in keys[-1:]) + error["msg"], ""
+
+
+def _input(name: str, declared: Sequence[int | str] | Input) -> InputSpec:
+    from onnxbench.catalog_schema import Input  # noqa: PLC0415
+
+    if isinstance(declared, Input):
+        return InputSpec(name, tuple(declared.shape), declared.dtype, declared.high)
+    return InputSpec(name, tuple(declared))
+
+
+def _preprocess(declared: schema.Preprocess | None) -> Preprocess | None:
+    if declared is None:
+        return None
+    values = declared.model_dump()
+    if isinstance(values["crop"], int):
+        values["crop"] = [values["crop"]] * 2
+    return preprocess_from(values)
 
 
 def _absolute(source: str, folder: Path) -> str:

@@ -13,11 +13,13 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 _WORD = r"^[a-z0-9][a-z0-9._-]*$"
 _ID = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 _SOURCE = r"^[a-z][a-z0-9-]*:.+$"
+_SHA256 = r"^[0-9a-f]{64}$"
 
 EXPLAINED = {
     _WORD: "a word of lower-case letters, digits, '.', '_' and '-'",
     _ID: "an id of letters, digits, '.', '_' and '-'",
     _SOURCE: "SCHEME:LOCATION, such as file:model.onnx",
+    _SHA256: "a SHA-256 of 64 lower-case hex digits",
 }
 """What a text should have been, by the pattern that it does not match."""
 
@@ -28,7 +30,13 @@ ModelId = Annotated[str, Field(pattern=_ID, max_length=100)]
 """Never looks like a path: on the command line, an argument with a separator is a file."""
 
 Source = Annotated[str, Field(pattern=_SOURCE, max_length=4096)]
-Figure = Annotated[int | float, Field(ge=0, lt=1 << 63)]
+Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+Percent = Annotated[int | float, Field(ge=0, le=100)]
+Pixels = Annotated[int, Field(ge=1, le=1 << 20)]
+Name = Annotated[str, Field(min_length=1, max_length=100)]
+Scalar = bool | int | float | str
+Dim = Annotated[int, Field(ge=1, lt=1 << 31)] | Literal["batch"]
+Shape = Annotated[list[Dim], Field(min_length=1, max_length=8)]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
@@ -36,6 +44,39 @@ class Strict(BaseModel):
     """No unknown key, no conversion: ``"1"`` is not 1 and ``no`` is not a name."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class Input(Strict):
+    """One input of a model, where the shape alone does not say it all."""
+
+    shape: Shape
+    dtype: Literal["float", "float16", "int64", "int32", "bool"] = "float"
+    high: Annotated[int, Field(ge=1, lt=1 << 31)] = 2
+
+
+class Preprocess(Strict):
+    """How a picture becomes the input; see `onnxbench.sources.Preprocess`."""
+
+    resize: Pixels | Annotated[list[Pixels], Field(min_length=2, max_length=2)] | None = None
+    crop: Pixels | Annotated[list[Pixels], Field(min_length=2, max_length=2)] | None = None
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
+    mean: Annotated[list[float], Field(min_length=1, max_length=4)] = [0.485, 0.456, 0.406]
+    std: Annotated[list[float], Field(min_length=1, max_length=4)] = [0.229, 0.224, 0.225]
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    channels: Literal["RGB", "BGR"] = "RGB"
+
+
+class Published(Strict):
+    """What somebody else says of the model, and who; see `onnxbench.sources.Published`."""
+
+    source: Text
+    convention: Word | None = None
+    top1: Percent | None = None
+    top5: Percent | None = None
+    params: Count | None = None
+    buffers: Count | None = None
+    macs: Count | None = None
+    size: Pixels | None = None
 
 
 class Model(Strict):
@@ -49,7 +90,15 @@ class Model(Strict):
     family: Word | None = None
     tags: list[Word] = []
     input_range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
-    published: dict[Word, Figure | Text] = {}
+    published: list[Published] = []
+    inputs: dict[Name, Shape | Input] = {}
+    preprocess: Preprocess | None = None
+    opset: Annotated[int, Field(ge=7, le=30)] | None = None
+    weights_from: Text | None = None
+    """A pip requirement whose package ships the trained weights."""
+    arguments: dict[Name, Scalar | list[Scalar]] = {}
+    fuse: bool = False
+    sha256: Annotated[str, Field(pattern=_SHA256)] | None = None
 
 
 class Query(Strict):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from onnxbench.sources import ExportRequest, SourceCounts, SourceFacts, Written
     from onnxbench.types import (
         BuildRequest,
         Capability,
@@ -106,16 +107,57 @@ class RuntimeAdapter(Protocol):
         """Load the model: the *load* phase. Raises AdapterError."""
 
 
-class Exporter(Protocol):
-    """A source of ONNX files behind the entry-point group ``onnxbench.exporters``."""
+@runtime_checkable
+class FileSource(Protocol):
+    """Names ONNX files that exist already, behind the entry-point group ``onnxbench.exporters``."""
 
     name: str
 
-    def export(self, spec: ModelSpec, folder: Path) -> Path:
-        """Return the ONNX file of ``spec``: one that exists already, or a new one in ``folder``.
+    def locate(self, spec: ModelSpec, folder: Path) -> Path:
+        """Return the ONNX file of ``spec``; ``folder`` is for one that has to be fetched.
 
         Raises ExportError or UsageError.
         """
+
+
+@runtime_checkable
+class Exporter(Protocol):
+    """Turns models of one framework into ONNX, behind the group ``onnxbench.exporters``.
+
+    The core makes one instance to read the attributes, so importing the module must be cheap;
+    `load` is called in a child process whose interpreter has ``modules``.
+
+    ``revision``: to be raised whenever what it writes changes, for unchanged entries of the
+    catalogue are not exported again. ``modules``: what must be importable. ``distributions``:
+    packages whose versions decide what is written. ``environment``: the name that
+    ``onnxbench install`` knows an environment by which has them all; "" if there is none.
+    """
+
+    name: str
+    revision: int
+    modules: tuple[str, ...]
+    distributions: tuple[str, ...]
+    environment: str
+
+    def load(self, request: ExportRequest) -> Source:
+        """Build the network with its weights. Raises ExportError."""
+
+
+class Source(Protocol):
+    """A network in the framework that it comes from, ready to run and to be written."""
+
+    @property
+    def facts(self) -> SourceFacts:
+        """What it is."""
+
+    def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
+        """Return the outputs for ``inputs``, both in the order of `facts`."""
+
+    def counts(self) -> SourceCounts | None:
+        """Return what running one item costs, None where the framework cannot tell."""
+
+    def write(self) -> Written:
+        """Write the request's ``MODEL_FILE`` and, beside it, ``DATA_FILE``. Raises ExportError."""
 
 
 class Target(Protocol):

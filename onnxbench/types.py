@@ -13,7 +13,10 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+if TYPE_CHECKING:
+    from onnxbench.sources import InputSpec, Preprocess, Published
 
 Status = Literal[
     "ok",
@@ -66,6 +69,9 @@ class ModelSpec:
 
     ``source`` is URI-like: ``file:my.onnx``, ``onnx-light:bvlc_alexnet``, ``timm:resnet50``.
     ``input_range`` overrides the half-open range that random float inputs are drawn from.
+    ``weights``: ``pretrained``, ``random``, ``light`` (placeholders) or ``file``; None: not said.
+    ``sha256``: what a downloaded file must have. The other fields are those of
+    `onnxbench.sources.ExportRequest`.
     """
 
     id: str
@@ -75,7 +81,14 @@ class ModelSpec:
     family: str | None = None
     tags: tuple[str, ...] = ()
     input_range: tuple[float, float] | None = None
-    published: tuple[tuple[str, Any], ...] = ()
+    published: tuple[Published, ...] = ()
+    inputs: tuple[InputSpec, ...] = ()
+    preprocess: Preprocess | None = None
+    opset: int | None = None
+    weights_from: str | None = None
+    arguments: tuple[tuple[str, Any], ...] = ()
+    fuse: bool = False
+    sha256: str | None = None
 
     @property
     def scheme(self) -> str:

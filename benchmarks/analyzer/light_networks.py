@@ -39,4 +39,4 @@ NETWORKS = {
 
 def path(name: str) -> Path:
     """Return the file of a network."""
-    return OnnxLightExporter().export(ModelSpec(f"{name}-light", f"onnx-light:{name}"), Path())
+    return OnnxLightExporter().locate(ModelSpec(f"{name}-light", f"onnx-light:{name}"), Path())

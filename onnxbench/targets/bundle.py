@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from importlib.resources.abc import Traversable
 
-MODULES = ("__init__.py", "types.py", "protocols.py", "errors.py")
+MODULES = ("__init__.py", "types.py", "sources.py", "protocols.py", "errors.py")
 PACKAGES = ("onnxbench.worker", "onnxbench.probes", "onnxbench.runtimes")
 MAIN = "from onnxbench.worker.main import main\n\nmain()\n"
 

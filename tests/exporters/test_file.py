@@ -10,7 +10,7 @@ from onnxbench.types import ModelSpec
 
 
 def export(location: str, folder: Path) -> Path:
-    return FileExporter().export(ModelSpec("m", f"file:{location}"), folder)
+    return FileExporter().locate(ModelSpec("m", f"file:{location}"), folder)
 
 
 def test_file_is_given_as_it_is(tmp_path: Path) -> None:

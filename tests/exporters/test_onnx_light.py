@@ -27,7 +27,7 @@ NAMES = (
 
 
 def export(name: str, folder: Path) -> Path:
-    return OnnxLightExporter().export(ModelSpec("m", f"onnx-light:{name}"), folder)
+    return OnnxLightExporter().locate(ModelSpec("m", f"onnx-light:{name}"), folder)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -66,7 +66,7 @@ def test_onnx_is_not_imported(tmp_path: Path) -> None:
         "import sys, pathlib\n"
         "from onnxbench.exporters.onnx_light import OnnxLightExporter\n"
         "from onnxbench.types import ModelSpec\n"
-        "print(OnnxLightExporter().export(ModelSpec('m', 'onnx-light:vgg19'), pathlib.Path('.')))\n"
+        "print(OnnxLightExporter().locate(ModelSpec('m', 'onnx-light:vgg19'), pathlib.Path('.')))\n"
         "sys.exit('onnx' in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
