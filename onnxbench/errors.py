@@ -7,6 +7,7 @@
     │   ├── CatalogError        models.yaml, with line and column
     │   └── PlanError           models, runtimes and workload do not fit together
     ├── ExportError             a model could not be turned into an ONNX file
+    ├── InstallError            an environment could not be made
     ├── RefusedInput            a model file failed pre-flight and reaches no runtime
     ├── AdapterError            raised by runtime adapters, inside the worker
     │   ├── NotInstalled        the runtime or one of its libraries is missing
@@ -62,6 +63,12 @@ class ExportError(OnnxBenchError):
     """A model could not be turned into an ONNX file."""
 
     kind = "export"
+
+
+class InstallError(OnnxBenchError):
+    """An environment could not be made, or is not ours to remove."""
+
+    kind = "install"
 
 
 class RefusedInput(OnnxBenchError):

@@ -1,0 +1,31 @@
+"""Python environments of their own for frameworks whose pins clash.
+
+`RECIPES` says what can be installed, `install` makes it, `interpreter_for` says which Python an
+exporter runs in: this one, or that of an environment. See docs/decisions/0006.
+"""
+
+from onnxbench.environments.choice import Interpreter, interpreter_for
+from onnxbench.environments.install import install, uninstall
+from onnxbench.environments.installed import (
+    Installed,
+    all_installed,
+    home,
+    installed,
+    why_unusable,
+)
+from onnxbench.environments.recipes import RECIPES, Recipe, find
+
+__all__ = [
+    "RECIPES",
+    "Installed",
+    "Interpreter",
+    "Recipe",
+    "all_installed",
+    "find",
+    "home",
+    "install",
+    "installed",
+    "interpreter_for",
+    "uninstall",
+    "why_unusable",
+]

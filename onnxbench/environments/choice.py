@@ -1,0 +1,121 @@
+"""Which Python an exporter runs in: this one if it has the modules, else an environment's."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from onnxbench.environments import installed
+from onnxbench.environments.recipes import RECIPES
+from onnxbench.errors import ExportError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from onnxbench.environments.installed import Installed
+    from onnxbench.protocols import Exporter
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """A Python that an exporter can run in.
+
+    ``environment``: the name of the one that it belongs to, None for the Python that runs this.
+    ``versions``: of those of the exporter's distributions that are there, by their name.
+    """
+
+    path: Path
+    environment: str | None
+    versions: Mapping[str, str]
+
+
+def interpreter_for(exporter: Exporter) -> Interpreter:
+    """Return the Python that ``exporter`` is to run in. Nothing is imported to find out.
+
+    Raises ExportError that says what to install. Answers are remembered until an environment is
+    installed or removed in this process.
+    """
+    here = interpreter_here(tuple(exporter.modules), tuple(exporter.distributions))
+    if here is not None:
+        return here
+    environment = _environment(exporter.environment, installed.home())
+    if environment is not None:
+        have = {normal(name): version for name, version in environment.versions.items()}
+        versions = {
+            name: have[normal(name)] for name in exporter.distributions if normal(name) in have
+        }
+        return Interpreter(environment.interpreter, environment.name, versions)
+    raise ExportError(_absence(exporter), _remedy(exporter))
+
+
+@cache
+def interpreter_here(
+    modules: tuple[str, ...], distributions: tuple[str, ...]
+) -> Interpreter | None:
+    """Return the Python that runs this if it has all ``modules``, else None."""
+    if not all(map(is_importable, modules)):
+        return None
+    return Interpreter(Path(sys.executable), None, dict(_versions_here(distributions)))
+
+
+def is_importable(module: str) -> bool:
+    """Tell whether the package of ``module`` can be found here; nothing is imported."""
+    root = module.partition(".")[0]
+    try:
+        spec = importlib.util.find_spec(root)
+    except (ImportError, ValueError):  # a half-imported module has no spec
+        return False
+    # A folder of that name in the working folder is a namespace, not the package.
+    return spec is not None and spec.origin is not None
+
+
+def forget() -> None:
+    """Forget which environments there are: one was made or removed."""
+    _environment.cache_clear()
+    interpreter_here.cache_clear()
+    importlib.invalidate_caches()
+
+
+def normal(name: str) -> str:
+    """Return the one spelling of a distribution's name (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@cache
+def _environment(name: str, _home: Path) -> Installed | None:
+    return installed.installed(name) if name else None
+
+
+def _versions_here(distributions: tuple[str, ...]) -> Mapping[str, str]:
+    found = {}
+    for name in distributions:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _absence(exporter: Exporter) -> str:
+    lacking = ", ".join(module for module in exporter.modules if not is_importable(module))
+    message = f"{exporter.name} needs {lacking}, which this Python lacks"
+    if not exporter.environment:
+        return message
+    why = installed.why_unusable(exporter.environment)
+    return f"{message}; the environment {exporter.environment} " + (
+        f"cannot be used: {why}" if why else "is not installed"
+    )
+
+
+def _remedy(exporter: Exporter) -> str:
+    if not exporter.environment:
+        return f"pip install {' '.join(exporter.distributions)}"
+    remedy = f"onnxbench install {exporter.environment}"
+    extras = [recipe.extra for recipe in RECIPES if recipe.name == exporter.environment]
+    return f"{remedy}, or pip install 'onnxbench[{extras[0]}]'" if any(extras) else remedy

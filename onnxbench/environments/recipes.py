@@ -1,0 +1,88 @@
+"""What can be installed: one row per environment. A new runtime or exporter adds a row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onnxbench.errors import UsageError
+from onnxbench.suggest import did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """An environment that can be made.
+
+    ``serves``: the names that `find` knows it by besides ``name``. ``requirements``: exact pins, as
+    pip reads them; ``without_dependencies``: pins whose own dependencies are not installed.
+    ``python``: first and last minor version that all of them have files for. ``modules``: what
+    must import before the environment counts as made. ``size_bytes``: about what it takes on disk.
+    ``extra``: the extra of onnxbench that puts the same into the user's own environment, "" where
+    its pins clash with ours. ``note``: what else there is to know, in one sentence.
+    """
+
+    name: str
+    serves: tuple[str, ...]
+    requirements: tuple[str, ...]
+    python: tuple[tuple[int, int], tuple[int, int]]
+    modules: tuple[str, ...]
+    size_bytes: int
+    without_dependencies: tuple[str, ...] = ()
+    extra: str = ""
+    note: str = ""
+
+    @property
+    def pins(self) -> tuple[str, ...]:
+        """Everything that is asked of pip."""
+        return self.requirements + self.without_dependencies
+
+
+RECIPES = (
+    Recipe(
+        name="torch",
+        serves=("timm", "torchvision"),
+        requirements=(
+            "torch==2.13.0",
+            # Not newer: torchvision 0.29 asks for torch 2.14.
+            "torchvision==0.28.0",
+            "timm==1.0.31",
+            "onnx==1.23.2",
+            "onnxscript==0.7.2",
+            "onnxruntime==1.31.1",
+            "onnxslim==0.1.98",
+            "numpy==2.4.6",
+        ),
+        # From onnxruntime and numpy to the last one that torch has wheels for.
+        python=((3, 11), (3, 14)),
+        # Not torchvision: beside a torch without CUDA its plain import fails; the exporters mend
+        # that for themselves.
+        modules=("torch", "onnx", "onnxscript", "onnxruntime", "onnxslim"),
+        size_bytes=1_300_000_000,
+        extra="torch",
+    ),
+    Recipe(
+        name="paddle",
+        serves=("paddleclas",),
+        requirements=(
+            "paddlepaddle==3.3.1",
+            "paddle2onnx==2.1.0",
+            "onnx==1.17.0",  # what paddle2onnx asks for, and why this is no extra
+            "onnxruntime==1.31.1",
+            "numpy==2.4.6",
+        ),
+        without_dependencies=("paddleclas==2.6.0",),
+        python=((3, 11), (3, 12)),  # onnx 1.17.0 has no wheel for 3.13
+        modules=("paddle", "paddle2onnx", "onnx", "onnxruntime"),
+        size_bytes=1_100_000_000,
+    ),
+)
+
+
+def find(name: str) -> Recipe:
+    """Return the recipe called ``name``, or the one that serves it.
+
+    Raises UsageError with the nearest name.
+    """
+    by_name = {known: recipe for recipe in RECIPES for known in (recipe.name, *recipe.serves)}
+    if name in by_name:
+        return by_name[name]
+    raise UsageError(f"no environment {name}", did_you_mean(name, by_name))
