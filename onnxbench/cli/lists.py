@@ -1,4 +1,4 @@
-"""``onnxbench list models|runtimes|devices|runs``."""
+"""``onnxbench list models|runtimes|exporters|environments|devices|runs``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from onnxbench.registry import Registered
     from onnxbench.types import Capability
 
-list_app = typer.Typer(help="List models, runtimes, devices or runs.", no_args_is_help=True)
+list_app = typer.Typer(
+    help="List models, runtimes, exporters, environments, devices or runs.", no_args_is_help=True
+)
 
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 _Models = Annotated[Path | None, typer.Option("--models", help="The models.yaml to use.")]
@@ -59,6 +61,22 @@ def runtimes(json: _Json = False) -> None:
             }
         )
     _show("runtimes", rows, json)
+
+
+@list_app.command()
+def exporters(json: _Json = False) -> None:
+    """Exporters: where each would run, and what the others lack."""
+    from onnxbench import registry
+
+    _show("exporters", [_exporter_row(found) for found in registry.exporters()], json)
+
+
+@list_app.command()
+def environments(json: _Json = False) -> None:
+    """Python environments: what `onnxbench install` can make, and what it has made."""
+    from onnxbench.cli.install import show_environments
+
+    show_environments(as_json=json)
 
 
 @list_app.command()
@@ -117,6 +135,30 @@ def probe(registered: "Registered") -> "Capability":
             registered.name, available=False, reason=reason, hint="report it to its author"
         )
     return found
+
+
+def _exporter_row(registered: "Registered") -> dict[str, Any]:
+    """Return where an exporter would run; one that cannot be loaded runs nowhere."""
+    from onnxbench import registry
+    from onnxbench.environments import interpreter_for
+    from onnxbench.errors import OnnxBenchError
+    from onnxbench.protocols import FileSource
+
+    row = {"name": registered.name, "usable": False}
+    row |= dict.fromkeys(("where", "packages", "reason", "hint"), "")
+    try:
+        exporter: Any = registry.load(registered)
+        if isinstance(exporter, FileSource):
+            return {**row, "usable": True, "where": "takes ONNX files as they are"}
+        found = interpreter_for(exporter)
+    except OnnxBenchError as error:
+        return {**row, "reason": error.message, "hint": error.hint}
+    except Exception as error:  # noqa: BLE001 - a plug-in may be anybody's
+        reason = f"{type(error).__name__}: {error}"
+        return {**row, "reason": reason, "hint": f"update or uninstall {registered.distribution}"}
+    where = "this Python" if found.environment is None else f"environment {found.environment}"
+    packages = [f"{name} {version}" for name, version in found.versions.items()]
+    return {**row, "usable": True, "where": where, "packages": packages}
 
 
 def _show(noun: str, rows: list[dict[str, Any]], as_json: bool, caption: str = "") -> None:

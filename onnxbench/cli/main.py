@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 from onnxbench import __version__
 from onnxbench.cli.analyze import analyze
 from onnxbench.cli.doctor import doctor
+from onnxbench.cli.install import install, uninstall
 from onnxbench.cli.lists import list_app
 from onnxbench.cli.plain import PlainCommand, PlainGroup
 from onnxbench.cli.results import merge, report, show
@@ -34,6 +35,8 @@ app.command()(report)
 app.command()(show)
 app.add_typer(list_app, name="list")
 app.command()(merge)
+app.command(cls=PlainCommand)(install)
+app.command(cls=PlainCommand)(uninstall)
 app.command()(doctor)
 
 

@@ -4,13 +4,15 @@
 exporter runs in: this one, or that of an environment. See docs/decisions/0006.
 """
 
-from onnxbench.environments.choice import Interpreter, interpreter_for
+from onnxbench.environments.choice import Interpreter, interpreter_for, normal
 from onnxbench.environments.install import install, uninstall
 from onnxbench.environments.installed import (
     Installed,
     all_installed,
+    existing,
     home,
     installed,
+    names,
     why_unusable,
 )
 from onnxbench.environments.recipes import RECIPES, Recipe, find
@@ -21,11 +23,14 @@ __all__ = [
     "Interpreter",
     "Recipe",
     "all_installed",
+    "existing",
     "find",
     "home",
     "install",
     "installed",
     "interpreter_for",
+    "names",
+    "normal",
     "uninstall",
     "why_unusable",
 ]

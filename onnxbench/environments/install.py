@@ -69,6 +69,10 @@ def install(recipe: Recipe, *, say: Callable[[str], None], reinstall: bool = Fal
         installed.claim(folder)
         try:
             made = _build(recipe, python, folder, say)
+        except OSError as error:
+            installed.remove(folder)
+            message = f"{recipe.name}: {error}"
+            raise InstallError(message, "free what the message names, and try again") from error
         except BaseException:
             installed.remove(folder)
             raise

@@ -56,7 +56,7 @@ RECIPES = (
         # Not torchvision: beside a torch without CUDA its plain import fails; the exporters mend
         # that for themselves.
         modules=("torch", "onnx", "onnxscript", "onnxruntime", "onnxslim"),
-        size_bytes=1_300_000_000,
+        size_bytes=1_200_000_000,
         extra="torch",
     ),
     Recipe(
