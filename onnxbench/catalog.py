@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.resources
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,15 +20,17 @@ from onnxbench.suggest import did_you_mean
 from onnxbench.types import ModelSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
     from onnxbench import catalog_schema as schema
-    from onnxbench.catalog_schema import Document, Input
+    from onnxbench.catalog_schema import Document, Input, Model
 
 FILE_NAME = "models.yaml"
 DEFAULT_SUITE = "default"
+WILDCARDS = "*?["
+"""None of them may stand in an id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,25 @@ class Catalog:
                 f"no model {model_id} in {self.path}", did_you_mean(model_id, self.models)
             )
         return self.models[model_id]
+
+    def select(self, patterns: Iterable[str]) -> list[ModelSpec]:
+        """Return the models that ``patterns`` name, each once: ids, or wildcards like ``resnet*``.
+
+        In the order of the patterns; what one wildcard names, in that of the catalogue. Raises
+        UsageError, with the nearest name, for one that names nothing.
+        """
+        found: dict[str, ModelSpec] = {}
+        for pattern in patterns:
+            if not any(char in pattern for char in WILDCARDS):
+                found[pattern] = self.find(pattern)
+                continue
+            named = [model_id for model_id in self.models if fnmatchcase(model_id, pattern)]
+            if not named:
+                families = {model.family for model in self.models.values() if model.family}
+                near = did_you_mean(pattern, [*self.models, *(f"{name}*" for name in families)])
+                raise UsageError(f"no model matches {pattern} in {self.path}", near)
+            found |= {model_id: self.models[model_id] for model_id in named}
+        return list(found.values())
 
     def suite(self, name: str) -> list[ModelSpec]:
         """Return the models of the suite. Raises UsageError with the nearest name."""
@@ -80,29 +102,8 @@ def load(path: Path | None = None) -> Catalog:
     for index, model in enumerate(document.models):
         if model.id in models:
             source.fail(("models", index, "id"), f"the id {model.id} stands here a second time")
-        low_high = model.input_range
-        if low_high and low_high[0] >= low_high[1]:
-            source.fail(("models", index, "input_range"), "the low end must be below the high end")
-        models[model.id] = ModelSpec(
-            id=model.id,
-            source=_absolute(model.source, path.parent),
-            task=model.task,
-            weights=model.weights,
-            family=model.family,
-            tags=tuple(model.tags),
-            input_range=(low_high[0], low_high[1]) if low_high else None,
-            published=tuple(Published(**each.model_dump()) for each in model.published),
-            inputs=tuple(_input(name, each) for name, each in model.inputs.items()),
-            preprocess=_preprocess(model.preprocess),
-            opset=model.opset,
-            weights_from=model.weights_from,
-            arguments=tuple(
-                (name, tuple(value) if isinstance(value, list) else value)
-                for name, value in model.arguments.items()
-            ),
-            fuse=model.fuse,
-            sha256=model.sha256,
-        )
+        _check(model, ("models", index), source)
+        models[model.id] = _spec(model, path.parent)
     return Catalog(path, models, _suites(document, models, source))
 
 
@@ -114,11 +115,14 @@ def _validated(source: MarkedYaml) -> Document:
     try:
         return Document.model_validate(source.value)
     except ValidationError as invalid:
-        # One place may fail in several ways, one for each member of a union: told once.
+        # One place may fail in several ways: the first is told.
         problems = {p[0]: p for p in map(partial(_problem, source), invalid.errors()[::-1])}
-        place, text, hint = problems[min(problems, key=source.position)]
+        # Where a key is missing and another one is unknown, the other is the missing one, mistyped.
+        mistyped = {place[:-2] for place in problems if place[-1:] == (KEY,)}
+        first = min(problems.keys() - mistyped, key=source.position)
+        _, text, hint = problems[first]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        source.fail(place, text + more, hint)
+        source.fail(first, text + more, hint)
 
 
 def _problem(source: MarkedYaml, error: ErrorDetails) -> tuple[Place, str, str]:
@@ -142,6 +146,54 @@ def _problem(source: MarkedYaml, error: ErrorDetails) -> tuple[Place, str, str]:
         case _:
             keys = [part for part in place if isinstance(part, str) and part != KEY]
             return place, "".join(f"{key}: " for key in keys[-1:]) + error["msg"], ""
+
+
+def _check(model: Model, place: Place, source: MarkedYaml) -> None:
+    """Fail where values that are right by themselves do not fit together."""
+    if model.input_range and model.input_range[0] >= model.input_range[1]:
+        source.fail((*place, "input_range"), "the low end must be below the high end")
+    scheme = model.source.partition(":")[0]
+    if scheme == "url" and model.sha256 is None:
+        hint = "add sha256: and what `sha256sum FILE` prints for the file you trust"
+        source.fail(place, f"{model.id} is downloaded, so it needs a sha256", hint)
+    if scheme != "url" and model.sha256 is not None:
+        problem = f"only what a url: source downloads is compared with it, not {scheme}:"
+        source.fail((*place, "sha256"), problem)
+    for name, declared in model.inputs.items():
+        at: Place = (*place, "inputs", name)
+        if not isinstance(declared, list):
+            at, declared = (*at, "shape"), declared.shape  # noqa: PLW2901 - the list in both forms
+        if "batch" in declared[1:]:
+            inner = declared.index("batch", 1)
+            source.fail((*at, inner), "batch is always the first dim")
+    picture = model.preprocess
+    if picture and len(picture.mean) != len(picture.std):
+        problem = f"mean has {len(picture.mean)} channels, std has {len(picture.std)}"
+        source.fail((*place, "preprocess"), problem)
+
+
+def _spec(model: Model, folder: Path) -> ModelSpec:
+    low_high = model.input_range
+    return ModelSpec(
+        id=model.id,
+        source=_absolute(model.source, folder),
+        task=model.task,
+        weights=model.weights,
+        family=model.family,
+        tags=tuple(model.tags),
+        input_range=(low_high[0], low_high[1]) if low_high else None,
+        published=tuple(Published(**each.model_dump()) for each in model.published),
+        inputs=tuple(_input(name, each) for name, each in model.inputs.items()),
+        preprocess=_preprocess(model.preprocess),
+        opset=model.opset,
+        weights_from=model.weights_from,
+        arguments=tuple(
+            (name, tuple(value) if isinstance(value, list) else value)
+            for name, value in model.arguments.items()
+        ),
+        fuse=model.fuse,
+        sha256=model.sha256,
+    )
 
 
 def _input(name: str, declared: Sequence[int | str] | Input) -> InputSpec:

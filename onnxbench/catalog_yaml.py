@@ -2,11 +2,15 @@
 
 No object construction, no aliases (a few lines of them unfold to gigabytes), no duplicate keys, no
 NaN, and limits on size and depth. Every error is a CatalogError ``file:line:column: …``.
+
+libyaml's scanner is used where PyYAML was built with it: it is several times as fast. What it
+refuses is read again by PyYAML's own, so that the error is the same everywhere.
 """
 
 from __future__ import annotations
 
 import codecs
+import contextlib
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 10
-"""Deeper than any valid catalogue (4) and far below where Python's stack ends."""
+"""Deeper than any valid catalogue (7) and far below where Python's stack ends."""
 
 KEY = "[key]"
 """At the end of a place: the key itself, not its value. As pydantic says it."""
@@ -37,8 +41,7 @@ class MarkedYaml:
         self._path = path
         self._positions: dict[Place, Position] = {}
         try:
-            self._loader = _Loader(text)
-            node = self._loader.get_single_node()
+            self._loader, node = _composed(text)
             self.value = None if node is None else self._plain(node, ())
         except yaml.reader.ReaderError as error:
             problem = f"the character U+{ord(text[error.position]):04X} is not allowed"
@@ -129,13 +132,13 @@ class MarkedYaml:
         return result
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses aliases and deep nesting while it reads."""
+class _Checked(yaml.composer.Composer):
+    """Refuses aliases and deep nesting while it composes the events of a scanner."""
 
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
+        event = self.peek_event()  # type: ignore[attr-defined]
         problem = None
         if isinstance(event, yaml.AliasEvent):
             problem = "aliases (*name) are not allowed"
@@ -147,6 +150,30 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
+
+
+class _Loader(_Checked, yaml.SafeLoader):
+    """On PyYAML's own scanner."""
+
+
+if yaml.__with_libyaml__:
+
+    class _FastLoader(_Checked, yaml.CSafeLoader):
+        """On libyaml's scanner. Its parser can compose too, but would not ask `_Checked`."""
+
+        def __init__(self, stream: str) -> None:
+            yaml.CSafeLoader.__init__(self, stream)
+            yaml.composer.Composer.__init__(self)
+
+
+def _composed(text: str) -> tuple[yaml.constructor.SafeConstructor, yaml.Node | None]:
+    """Return the nodes of ``text``, and what makes plain values of them. Raises YAMLError."""
+    if yaml.__with_libyaml__:
+        fast = _FastLoader(text)
+        with contextlib.suppress(yaml.YAMLError):
+            return fast, fast.get_single_node()
+    loader = _Loader(text)
+    return loader, loader.get_single_node()
 
 
 def _position(text: str, index: int) -> Position:

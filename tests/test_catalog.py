@@ -7,12 +7,14 @@ from pathlib import Path
 
 import onnx
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 import onnxbench
 from onnxbench import catalog, catalog_yaml
 from onnxbench.errors import CatalogError, UsageError
+from onnxbench.sources import BATCH, InputSpec, Preprocess, Published
 from onnxbench.types import ModelSpec
 
 SHIPPED = Path(onnxbench.__file__).parent.parent / "models.yaml"
@@ -45,7 +47,16 @@ models:
     weights: pretrained
     tags: [cnn, big]
     input_range: [-1, 1.5]
-    published: {macs: 12, top1: 76.1, source: "somewhere"}
+    published:
+      - {macs: 12, top1: 76, size: 224, convention: pure, source: "somewhere"}
+      - {params: 3, buffers: 1, top5: 90.5, source: "elsewhere"}
+    inputs: {image: [batch, 3, 224, 224], ids: {shape: [batch, 8], dtype: int64, high: 100}}
+    preprocess: {resize: 256, crop: 224, interpolation: bicubic, mean: [0.5], std: [1],
+                 channels: BGR}
+    opset: 17
+    weights_from: "some-package==1.0"
+    arguments: {groups: 3, widths: [0.5, 1], name: x, deep: true}
+    fuse: true
 """
     spec = load(tmp_path, text).find("A.b-1")
     assert (spec.scheme, spec.location) == ("timm", "resnet50.a1_in1k")
@@ -56,7 +67,33 @@ models:
     )
     assert spec.tags == ("cnn", "big")
     assert spec.input_range == (-1, 1.5)
-    assert dict(spec.published) == {"macs": 12, "top1": 76.1, "source": "somewhere"}
+    assert spec.published == (
+        Published("somewhere", "pure", top1=76.0, macs=12, size=224),
+        Published("elsewhere", top5=90.5, params=3, buffers=1),
+    )
+    assert spec.inputs == (
+        InputSpec("image", (BATCH, 3, 224, 224)),
+        InputSpec("ids", (BATCH, 8), "int64", 100),
+    )
+    assert spec.preprocess == Preprocess(
+        resize=256,
+        crop=(224, 224),
+        interpolation="bicubic",
+        mean=(0.5,),
+        std=(1.0,),
+        channels="BGR",
+    )
+    assert (spec.opset, spec.weights_from, spec.fuse) == (17, "some-package==1.0", True)
+    assert spec.arguments == (("groups", 3), ("widths", (0.5, 1)), ("name", "x"), ("deep", True))
+    assert hash(spec) == hash(load(tmp_path, text).find("A.b-1"))
+
+
+def test_a_download_needs_its_hash(tmp_path: Path) -> None:
+    text = LEAST.replace("file:a.onnx", "url:https://example.org/a.onnx")
+    with pytest.raises(CatalogError, match=":3:5: a is downloaded, so it needs a sha256"):
+        load(tmp_path, text)
+    found = load(tmp_path, text.replace("}", f", sha256: {'0a' * 32}}}"))
+    assert found.find("a").sha256 == "0a" * 32
 
 
 def test_suites_by_ids_tags_and_alias(tmp_path: Path) -> None:
@@ -98,7 +135,13 @@ HEAD = "version: 1\nmodels:\n  - id: a\n    source: s:1\n"
         ("models: [{id: a, source: 's:1'}]\n", "1:1", "version is missing", ""),
         ("version: 2\nmodels: [{id: a, source: 's:1'}]\n", "1:10", "should be 1", ""),
         ("version: 1\nmodels: []\n", "2:9", "at least 1 item", ""),
-        ("version: 1\nmodel: []\n", "1:1", "the key models is missing", ""),
+        ("version: 1\n", "1:1", "the key models is missing", ""),
+        (
+            "version: 1\nmodel: []\n",
+            "2:1",
+            "unknown key model (and 1 more)",
+            "did you mean models?",
+        ),
         (HEAD + "    sorce: s:2\n", "5:5", "unknown key sorce", "did you mean source?"),
         (HEAD + "suite: {}\n", "5:1", "unknown key suite", "did you mean suites?"),
         (HEAD + "    source: s:2\n", "5:5", "source stands here a second time", "line 4"),
@@ -115,7 +158,40 @@ HEAD = "version: 1\nmodels:\n  - id: a\n    source: s:1\n"
         (HEAD + "    input_range: [1, 1]\n", "5:18", "below the high end", ""),
         (HEAD + "    input_range: [.nan, 1]\n", "5:19", "must be finite", ""),
         (HEAD + "    published: {macs: .inf}\n", "5:23", "must be finite", ""),
-        (HEAD + "    published: {macs: -1}\n", "5:23", "greater than or equal to 0", ""),
+        (HEAD + "    published: {source: x}\n", "5:16", "valid list", ""),
+        (HEAD + "    published: [{source: x, macs: -1}]\n", "5:35", "or equal to 0", ""),
+        (HEAD + "    published: [{source: x, top1: 101}]\n", "5:35", "or equal to 100", ""),
+        (HEAD + "    published: [{source: x, top1: '3'}]\n", "5:35", "top1: Input should be", ""),
+        (HEAD + "    published: [{macs: 1}]\n", "5:17", "the key source is missing", ""),
+        (HEAD + "    published: [{source: x, param: 1}]\n", "5:29", "key param", "mean params?"),
+        (HEAD + "    published: [{source: x, top: 1}]\n", "5:29", "key top", "top1 or top5?"),
+        (HEAD + "    preprocess: 3\n", "5:17", "should be a mapping", ""),
+        (HEAD + "    preprocess: {rezise: 3}\n", "5:18", "unknown key rezise", "mean resize?"),
+        (HEAD + "    preprocess: {resize: big}\n", "5:26", "pixels, or [height, width]", ""),
+        (HEAD + "    preprocess: {crop: [1]}\n", "5:24", "at least 2 items", ""),
+        (HEAD + "    preprocess: {std: [0]}\n", "5:24", "greater than 0", ""),
+        (HEAD + "    preprocess: {std: [1]}\n", "5:17", "3 channels, std has 1", ""),
+        (HEAD + "    inputs: [1]\n", "5:13", "should be a mapping", ""),
+        (HEAD + "    inputs: {x: 3}\n", "5:17", "x: an input is a shape such as", ""),
+        (HEAD + "    inputs: {x: [bach, 3]}\n", "5:18", "should be 'batch'", ""),
+        (HEAD + "    inputs: {x: [1.5]}\n", "5:18", "a dim is a number", ""),
+        (HEAD + "    inputs: {x: [1, batch]}\n", "5:21", "always the first dim", ""),
+        (HEAD + "    inputs: {x: {shape: [1, batch]}}\n", "5:29", "always the first dim", ""),
+        (HEAD + "    inputs: {x: {shape: []}}\n", "5:25", "at least 1 item", ""),
+        (HEAD + "    inputs: {x: {shpe: [1]}}\n", "5:18", "unknown key shpe", "mean shape?"),
+        (
+            HEAD + "    inputs: {dict: {list: 1}}\n",
+            "5:21",
+            "unknown key list",
+            "dtype, high, shape",
+        ),
+        (HEAD + "    arguments: {a: {b: 1}}\n", "5:20", "a: an argument is text", ""),
+        (HEAD + "    arguments: {a: [[1]]}\n", "5:21", "should be text, a number", ""),
+        (HEAD + "    weights_from: pkg>=1\n", "5:19", "is not one release of one", ""),
+        (HEAD + "    sha256: abc\n", "5:13", "is not a SHA-256", ""),
+        (HEAD + f"    sha256: {'0a' * 32}\n", "5:13", "only what a url: source downloads", ""),
+        (HEAD + "    opset: 3\n", "5:12", "or equal to 7", ""),
+        (HEAD + "    fuse: 1\n", "5:11", "fuse: Input should be a valid boolean", ""),
         (HEAD + "    published: {date: 2026-02-31}\n", "5:23", "", ""),
         (HEAD + f"    published: {{macs: {'9' * 5000}}}\n", "5:23", "digit", ""),
         (HEAD + "    1: x\n", "5:5", "a key must be text", "quotes"),
@@ -129,12 +205,12 @@ HEAD = "version: 1\nmodels:\n  - id: a\n    source: s:1\n"
         (HEAD + "    task: " + "[" * 5000 + "\n", "5:", "nested deeper", ""),
         (HEAD + "    task: 'a\x00b'\n", "5:13", "U+0000", ""),
         (HEAD + "suites: {s: [b]}\n", "5:14", "no model b", ""),
-        (HEAD + "    published: {a: [1]}\n", "5:20", "a: Input should be", ""),
-        (HEAD + "    published: {A: 1}\n", "5:17", "'A' is not a word", ""),
+        (HEAD + "    family: A\n", "5:13", "'A' is not a word", ""),
         (HEAD + "suites: {s: [1]}\n", "5:14", "s: Input should be", ""),
         (HEAD + "suites: {s: 3}\n", "5:13", "a suite is a list", ""),
         (HEAD + "suites: {s: {tags: [cn]}}\n", "5:13", "no model carries", ""),
-        (HEAD + "suites: {s: {tag: [cn]}}\n", "5:13", "tags is missing", ""),
+        (HEAD + "suites: {s: {}}\n", "5:13", "tags is missing", ""),
+        (HEAD + "suites: {s: {tag: [cn]}}\n", "5:14", "unknown key tag", "did you mean tags?"),
         (HEAD + "suites: {s: t, t: s}\n", "5:13", "no suite t", ""),
         (HEAD + "suites: {default: al, all: [a]}\n", "5:19", "no suite al", "did you mean all?"),
         (HEAD.encode() + b"    task: \xff\n", "5:11", "not UTF-8", "UTF-8"),
@@ -143,9 +219,20 @@ HEAD = "version: 1\nmodels:\n  - id: a\n    source: s:1\n"
     ],
     ids=lambda value: repr(value)[:40] if isinstance(value, (str, bytes)) else None,
 )
+@pytest.mark.parametrize("libyaml", [True, False], ids=["libyaml", "python"])
 def test_error_says_where(
-    tmp_path: Path, text: str | bytes, where: str, says: str, hint: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str | bytes,
+    where: str,
+    says: str,
+    hint: str,
+    *,
+    libyaml: bool,
 ) -> None:
+    if libyaml and not yaml.__with_libyaml__:
+        pytest.skip("PyYAML was built without libyaml")
+    monkeypatch.setattr(yaml, "__with_libyaml__", libyaml)
     with pytest.raises(CatalogError) as caught:
         load(tmp_path, text)
     assert caught.value.message.startswith(f"{tmp_path / 'models.yaml'}:{where}")
@@ -240,7 +327,7 @@ def test_published_figures_are_those_of_the_file(spec: ModelSpec) -> None:
             macs += math.prod(size[node.output[0]]) * math.prod(size[node.input[1]][1:])
         elif node.op_type in {"Gemm", "MatMul"}:
             macs += size[node.output[0]][0] * math.prod(size[node.input[1]])
-    figures = dict(spec.published)
-    assert figures["macs"] == macs
-    assert figures["params"] == sum(math.prod(size[w]) for w in (weights & used) - buffers)
-    assert figures["buffers"] == sum(math.prod(size[b]) for b in buffers)
+    (figures,) = spec.published
+    assert figures.macs == macs
+    assert figures.params == sum(math.prod(size[w]) for w in (weights & used) - buffers)
+    assert figures.buffers == sum(math.prod(size[b]) for b in buffers)
