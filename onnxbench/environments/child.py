@@ -70,8 +70,8 @@ def run(
             assert process.stdout is not None
             while raw := process.stdout.readline(LINE_CHARS):
                 if line := safe_text(raw.strip(), LINE_CHARS):
-                    del lines[: len(lines) - KEPT_LINES + 1]
                     lines.append(line)
+                    del lines[:-KEPT_LINES]
                     say(line)
             code = process.wait()
         except BaseException:
