@@ -1,0 +1,132 @@
+"""Random weights under which a network computes like a trained one.
+
+What libraries initialise is made for training: gammas of zero that silence a block, layer scales
+of 1e-6, running statistics that do not fit the activations. Exported as they are, activations
+vanish (denormals, which slow a CPU down) or explode, and equal tensors are stored once. So every
+constant tensor is drawn anew, and one pass over seeded pictures then sets the running statistics
+and mends layers whose output is far off.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
+
+from onnxbench.errors import ExportError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SMALL = 0.01
+"""A constant below this is taken for a switch that training opens: zero gammas, layer scales."""
+_LEAST_SPREAD, _MOST_SPREAD = 1e-2, 1e2
+"""Standard deviations of a layer's output between which nothing is mended."""
+_VARIANCE_SHARE = 0.01
+_LEAST_VARIANCE = 1e-5
+
+
+def seed_everything(seed: int) -> None:
+    """Seed all generators that code building a network may draw from."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - the one that other people's code draws from
+
+
+def randomise(module: Any, inputs: Sequence[Any]) -> None:
+    """Give every constant tensor of ``module`` values of its own, and fit the running statistics
+    to ``inputs``. Draws from torch's global generator."""
+    seen: set[int] = set()
+    with torch.no_grad():
+        for owner in module.modules():
+            for name, tensor in owner.named_parameters(recurse=False):
+                if id(tensor) not in seen and tensor.is_floating_point() and tensor.numel():
+                    seen.add(id(tensor))
+                    _redraw(owner, name, tensor)
+        _settle(module, inputs)
+
+
+def _redraw(owner: Any, name: str, tensor: Any) -> None:
+    """Fill ``tensor`` anew if it is constant or holds what memory held before."""
+    low, high = (float(value) for value in tensor.aminmax())
+    if math.isfinite(low + high) and low != high and max(-low, high) < 1e6:
+        return
+    layer = isinstance(owner, (_ConvNd, torch.nn.Linear)) and name == "weight"
+    if low == high and abs(low) >= _SMALL and abs(low) < 1e6:
+        tensor.uniform_(0.9, 1.1).mul_(low)
+    elif layer:
+        tensor.normal_(std=tensor[0].numel() ** -0.5)
+    elif tensor.dim() > 2 or "bias" in name or "beta" in name:
+        tensor.normal_(std=0.02)
+    else:
+        tensor.uniform_(0.05, 0.15)
+
+
+class _Mending:
+    """A forward hook that scales a layer whose output is too weak or too strong."""
+
+    def __call__(self, layer: Any, arguments: Any, output: Any) -> Any:
+        spread = float(output.std()) if output.numel() > 1 else 1.0
+        if not spread or _LEAST_SPREAD <= spread <= _MOST_SPREAD or not math.isfinite(spread):
+            return None
+        for tensor in layer.parameters(recurse=False):
+            tensor.div_(spread)
+        # Computed again, not scaled: a layer that standardises its weights does not follow.
+        return layer.forward(*arguments)
+
+
+def _settle(module: Any, inputs: Sequence[Any]) -> None:
+    """Run ``module`` once, with only its batch normalisations learning their statistics."""
+    norms = [
+        each
+        for each in module.modules()
+        if isinstance(each, _BatchNorm) and each.running_mean is not None
+    ]
+    layers = [each for each in module.modules() if isinstance(each, (_ConvNd, torch.nn.Linear))]
+    hooks = [layer.register_forward_hook(_Mending()) for layer in layers]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean over what is seen
+        norm.train()
+    try:
+        module(*inputs)
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            norm.eval()
+        for hook in hooks:
+            hook.remove()
+    for norm in norms:
+        variance = norm.running_var
+        # A channel that was silent on these pictures must not be blown up on others.
+        floor = max(float(variance.mean()) * _VARIANCE_SHARE, _LEAST_VARIANCE)
+        variance.clamp_(min=floor)
+
+
+def check(outputs: Sequence[Any]) -> tuple[str, ...]:
+    """Return what is odd about a randomly initialised network's outputs, as notes.
+
+    Raises ExportError if they are not finite.
+    """
+    notes = []
+    for number, output in enumerate(outputs):
+        if not output.is_floating_point() or output.numel() < 2:
+            continue
+        if not bool(output.isfinite().all()):
+            raise ExportError(
+                f"with random weights output {number} holds NaN or infinity",
+                "another seed may help; else report it with the model's name",
+            )
+        spread = float(output.std())
+        if not 1e-3 < spread < 1e3:
+            notes.append(
+                f"with random weights output {number} has a standard deviation of "
+                f"{spread:.2g}: compare relatively"
+            )
+    return tuple(notes)
