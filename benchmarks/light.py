@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from onnxbench.cli.request import choices
 from onnxbench.errors import PlanError
+from onnxbench.exporting import Exports
 from onnxbench.intake import take_in
 from onnxbench.plan import Plan, Sweep, make_plan
 from onnxbench.probes import cpu, host
@@ -37,6 +38,7 @@ def plan(
         candidates = [
             take_in(
                 ModelSpec(f"{name}-light", f"onnx-light:{name}", weights="light"),
+                Exports(),
                 inputs=None,
                 keep=Path(keep),
                 memory_bytes=None,

@@ -1,19 +1,123 @@
-"""From a ModelSpec to an ONNX file: finds the exporter and asks it.
+"""The content-addressed folder of exported ONNX files.
 
-The content-addressed folder of exported files comes with the exporters that convert; the ones
-here name a file that exists already.
+::
+
+    HOME/artifacts/
+      <sha256>/model.onnx [model.onnx.data] artifact.json   bytes, and where they came from
+      requests/<key>.json                                   what was asked → those bytes
+      partial/…                                             exports that have not ended
+
+A request whose key is known is not exported again. Everything appears under its final name by one
+rename, so that nobody sees half an export; what an interrupted one left is removed by the next.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
-from onnxbench.errors import ExportError, UsageError
+from onnxbench.sources import DATA_FILE, MODEL_FILE
 
 if TYPE_CHECKING:
-    from onnxbench.protocols import FileSource
-    from onnxbench.types import ModelSpec
+    from collections.abc import Iterator
+
+    from onnxbench.types import JsonObject, ModelSpec
+
+SIDECAR = "artifact.json"
+SCHEMA = 1
+_LOCK = ".lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An artifact that is there: the path of its model, and the sidecar that tells of it."""
+
+    path: Path
+    sidecar: JsonObject
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 over the model and its external data, as pre-flight computes it."""
+        return str(self.sidecar["sha256"])
+
+
+class ArtifactFolder:
+    """One such folder; made when the first artifact is kept."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def find(self, key: str) -> Kept | None:
+        """Return what the request ``key`` led to, None if it is not there unchanged."""
+        try:
+            sidecar: Any = json.loads(self._request(key).read_bytes())
+            if sidecar["schema"] != SCHEMA:
+                return None
+            files = [(Path(each["path"]), each) for each in sidecar["files"]]
+            paths = [path if path.is_absolute() else self.root / path for path, _ in files]
+            unchanged = all(
+                _state(path, file) for path, (_, file) in zip(paths, files, strict=True)
+            )
+            return Kept(paths[0], sidecar) if paths and unchanged else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """Yield an empty folder on the same file system, removed at the end whatever happens."""
+        partial = self.root / "partial"
+        partial.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _sweep(partial)
+        folder = Path(tempfile.mkdtemp(dir=partial))
+        # Held until the process ends, so that another one's sweep leaves the folder alone.
+        lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            _claim(lock)
+            yield folder
+        finally:
+            os.close(lock)
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def keep(self, staged: Path, key: str, sha256: str, sidecar: JsonObject) -> Kept:
+        """Take the model in ``staged`` over under its hash; return it. Raises OSError.
+
+        ``sidecar``: what is to be known of it; hash, files and key are added here.
+        """
+        home = self.root / sha256
+        names = [name for name in (MODEL_FILE, DATA_FILE) if (staged / name).exists()]
+        if not all((home / name).exists() for name in names):
+            ready = Path(tempfile.mkdtemp(dir=staged))
+            for name in names:
+                _flush(staged / name)
+                (staged / name).rename(ready / name)
+            if home.exists():  # damaged: somebody removed a file of it
+                shutil.rmtree(home)
+            with contextlib.suppress(FileExistsError):  # another process kept the same bytes
+                ready.rename(home)
+        files = [_described(home / name, f"{sha256}/{name}") for name in names]
+        complete = {"schema": SCHEMA, "key": key, "sha256": sha256, "files": files, **sidecar}
+        _replace(home / SIDECAR, complete)
+        self._request(key).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _replace(self._request(key), complete)
+        return Kept(home / MODEL_FILE, complete)
+
+    def note(self, model: Path, files: list[Path], key: str, sidecar: JsonObject) -> Kept:
+        """Remember a file that stays where it is; ``files``: the model and its external data."""
+        described = [_described(path, str(path)) for path in files]
+        complete = {"schema": SCHEMA, "key": key, "files": described, **sidecar}
+        self._request(key).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _replace(self._request(key), complete)
+        return Kept(model, complete)
+
+    def _request(self, key: str) -> Path:
+        return self.root / "requests" / f"{key}.json"
 
 
 def spec_for_file(path: str) -> ModelSpec:
@@ -28,18 +132,52 @@ def is_file_argument(text: str) -> bool:
     return "/" in text or "\\" in text or text.lower().endswith(".onnx")
 
 
-def locate(spec: ModelSpec, folder: Path) -> Path:
-    """Return the ONNX file of ``spec``, made in ``folder`` if it does not exist yet.
+def _state(path: Path, file: JsonObject) -> bool:
+    status = path.stat()
+    return (status.st_size, status.st_mtime_ns) == (file["bytes"], file["mtime_ns"])
 
-    Raises UsageError for an unknown source or a missing file, ExportError otherwise.
-    """
-    from onnxbench import registry  # noqa: PLC0415
 
-    exporter = cast("FileSource", registry.load(registry.find_exporter(spec.scheme)))
+def _described(path: Path, name: str) -> JsonObject:
+    status = path.stat()
+    return {"path": name, "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def _flush(path: Path) -> None:
+    """Make the file's bytes durable before its name says that they are whole."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _replace(path: Path, document: JsonObject) -> None:
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        return exporter.locate(spec, folder)
-    except (UsageError, ExportError):
-        raise
-    except Exception as error:
-        message = f"exporter {spec.scheme} failed on {spec.id}: {error}"
-        raise ExportError(message, "onnxbench list models shows the catalogue") from error
+        with fresh.open("w", encoding="utf-8") as file:
+            json.dump(document, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _sweep(partial: Path) -> None:
+    """Remove the folders of exports whose process is gone."""
+    for folder in partial.iterdir():
+        with contextlib.suppress(OSError):
+            lock = os.open(folder / _LOCK, os.O_RDWR)
+            try:
+                if _claim(lock):
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
+def _claim(lock: int) -> bool:
+    """Take the lock if nobody holds it; False also where there are no such locks."""
+    try:
+        import fcntl  # noqa: PLC0415 - absent on Windows
+
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True

@@ -1,38 +1,28 @@
-"""Takes models in: finds each file, and lets a child process check it before anything else does."""
+"""Takes models in: finds or exports each file, and lets a child process check it."""
 
 from __future__ import annotations
 
-import os
-import sys
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from onnxbench import artifacts
-from onnxbench.errors import ExportError, UsageError
-from onnxbench.graph.artifact import artifact_from
+from onnxbench.errors import ExportError
+from onnxbench.inspection import inspect
 from onnxbench.plan import Candidate
-from onnxbench.targets.local import run_child
-from onnxbench.types import ChildResult, ExpectedOutput, GivenTensor, Limits
+from onnxbench.types import ChildResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from onnxbench.exporting import Exports
     from onnxbench.types import ModelSpec
     from onnxbench.workload import Ask
-
-PREFLIGHT_S = 60.0
-"""Seconds for a small file; more is added by size, for all of it is hashed."""
-
-HASH_BYTES_PER_S = 50e6
-"""Slower than any disk that models are kept on."""
-
-ANALYSIS_S = 30.0
-"""Seconds for the static analysis at all shapes; five are enough for 100,000 nodes."""
 
 
 def take_in(
     spec: ModelSpec,
+    exports: Exports,
     *,
     inputs: Path | None,
     keep: Path,
@@ -42,71 +32,28 @@ def take_in(
 ) -> Candidate:
     """Return ``spec`` as a candidate: with its artifact, or with the result that refuses it.
 
-    ``inputs``: the user's ``--inputs``; tensors read from a data set are written to ``keep``.
-    ``life_s``: when to kill the child in any case. ``asks``: the network is analyzed at the shapes
-    that each of them leads to.
+    ``exports`` makes the file if there is none yet; the rest is as in `onnxbench.inspection`.
     Raises UsageError when there is no such file, or when the inputs file is no good.
     """
     try:
-        model = artifacts.locate(spec, keep)
+        model, weights = exports.locate(spec, keep)
     except ExportError as error:
         return Candidate(spec, None, _refused(error))
-    limit_s = PREFLIGHT_S + _folder_bytes(model) / HASH_BYTES_PER_S
-    result = run_child(
-        [sys.executable, "-m", "onnxbench.graph"],
-        {
-            "model": str(model),
-            "inputs": str(inputs.absolute()) if inputs is not None else None,
-            "keep": str(keep),
-            "parent_pid": os.getpid(),
-            "memory_bytes": memory_bytes,
-            "limit_s": limit_s,
-            "asks": [
-                {"batch": ask.batch, "dims": dict(ask.dims), "shapes": dict(ask.shapes)}
-                for ask in asks
-            ],
-            "analysis_limit_s": ANALYSIS_S,
-        },
-        Limits(steady_s=limit_s + ANALYSIS_S, life_s=life_s),
-    )
-    found: dict[str, Any] = dict(result.measurement or {})
-    if result.error is not None and result.error["kind"] == "bad-inputs-file":
-        raise UsageError(result.error["message"], result.error["hint"])
-    if result.status != "ok":
-        return Candidate(spec, None, result)
-    return Candidate(
+    spec = replace(spec, weights=weights)
+    return inspect(
         spec,
-        artifact_from(found["artifact"]),
-        result,
-        tuple(_tensor(document) for document in found.get("given", ())),
-        tuple(
-            ExpectedOutput(
-                document["name"], document["path"], document["member"], document["sha256"]
-            )
-            for document in found.get("expected", ())
-        ),
-        tuple(
-            ({name: tuple(shape) for name, shape in each["shapes"].items()}, each["static"])
-            for each in found.get("static", ())
-        ),
+        model,
+        inputs=inputs,
+        keep=keep,
+        memory_bytes=memory_bytes,
+        life_s=life_s,
+        asks=asks,
     )
 
 
 def preflight_lives_ns(candidates: Sequence[Candidate]) -> int:
     """Return how long the pre-flight children of ``candidates`` lived, in ns."""
     return sum(candidate.preflight.wall_ns for candidate in candidates)
-
-
-def _tensor(document: dict[str, Any]) -> GivenTensor:
-    return GivenTensor(**{**document, "shape": tuple(document["shape"])})
-
-
-def _folder_bytes(model: Path) -> int:
-    """Return the size of the model and of whatever lies beside it, which may be its data."""
-    try:
-        return sum(entry.stat().st_size for entry in os.scandir(model.parent) if entry.is_file())
-    except OSError:
-        return 0
 
 
 def _refused(error: ExportError) -> ChildResult:

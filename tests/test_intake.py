@@ -12,6 +12,7 @@ from onnx import numpy_helper
 
 from onnxbench import artifacts
 from onnxbench.errors import UsageError
+from onnxbench.exporting import Exports
 from onnxbench.graph.artifact import artifact_document
 from onnxbench.graph.preflight import preflight
 from onnxbench.intake import preflight_lives_ns, take_in
@@ -28,7 +29,7 @@ def model(tmp_path: Path) -> Path:
 def take(model: Path | str, keep: Path, **options: object) -> Candidate:
     spec = artifacts.spec_for_file(str(model))
     given: dict[str, object] = {"inputs": None, "memory_bytes": None} | options
-    return take_in(spec, keep=keep, **given)  # type: ignore[arg-type]
+    return take_in(spec, Exports(), keep=keep, **given)  # type: ignore[arg-type]
 
 
 def test_the_child_tells_what_preflight_finds(model: Path, tmp_path: Path) -> None:
@@ -61,11 +62,15 @@ def test_an_exporter_that_breaks_is_a_candidate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Broken:
-        def export(self, spec: ModelSpec, folder: Path) -> Path:
+        name = "file"
+
+        def locate(self, spec: ModelSpec, folder: Path) -> Path:
             raise RuntimeError("no such network")
 
     monkeypatch.setattr("onnxbench.registry.load", lambda _: Broken())
-    found = take_in(ModelSpec("m", "file:m"), inputs=None, keep=tmp_path, memory_bytes=None)
+    found = take_in(
+        ModelSpec("m", "file:m"), Exports(), inputs=None, keep=tmp_path, memory_bytes=None
+    )
     assert found.preflight.status == "error"
     assert found.preflight.error is not None
     assert "no such network" in found.preflight.error["message"]
@@ -74,7 +79,7 @@ def test_an_exporter_that_breaks_is_a_candidate(
 
 def test_unknown_sources_name_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        take_in(ModelSpec("m", "flie:m"), inputs=None, keep=tmp_path, memory_bytes=None)
+        take_in(ModelSpec("m", "flie:m"), Exports(), inputs=None, keep=tmp_path, memory_bytes=None)
     assert "file" in caught.value.hint
 
 

@@ -200,10 +200,14 @@ def _located(model: str, catalog: str | None) -> Path:
     import tempfile
 
     from onnxbench.catalog import load
+    from onnxbench.cli.export_request import on_demand
 
-    with tempfile.TemporaryDirectory(prefix="onnxbench-") as folder:
-        entries = load(Path(catalog) if catalog is not None else None)
-        return artifacts.locate(entries.find(model), Path(folder))
+    spec = load(Path(catalog) if catalog is not None else None).find(model)
+    with (
+        _patience(f"exporting {spec.id}"),
+        tempfile.TemporaryDirectory(prefix="onnxbench-") as folder,
+    ):
+        return on_demand().locate(spec, Path(folder))[0]
 
 
 def _hashed(path: Path) -> "JsonObject":

@@ -83,6 +83,7 @@ def _a_a_cell() -> "Iterator[PlannedCell | None]":
     import tempfile
 
     from onnxbench.cli import request
+    from onnxbench.exporting import Exports
     from onnxbench.intake import take_in
     from onnxbench.plan import Sweep, make_plan
     from onnxbench.probes import cpu, host
@@ -91,7 +92,7 @@ def _a_a_cell() -> "Iterator[PlannedCell | None]":
 
     spec = ModelSpec(A_A_MODEL, "onnx-light:squeezenet")
     with tempfile.TemporaryDirectory(prefix="onnxbench-proof-") as keep:
-        candidate = take_in(spec, inputs=None, keep=Path(keep), memory_bytes=None)
+        candidate = take_in(spec, Exports(), inputs=None, keep=Path(keep), memory_bytes=None)
         plan = make_plan(
             [candidate],
             request.choices(["cpu"]),

@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 from onnxbench import __version__
 from onnxbench.cli.analyze import analyze
 from onnxbench.cli.doctor import doctor
+from onnxbench.cli.export import export
 from onnxbench.cli.install import install, uninstall
 from onnxbench.cli.lists import list_app
 from onnxbench.cli.plain import PlainCommand, PlainGroup
@@ -30,6 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(run)
+app.command()(export)
 app.command(cls=PlainCommand)(analyze)
 app.command()(report)
 app.command()(show)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from onnxbench import artifacts, registry
 from onnxbench.cli import values
@@ -11,6 +12,7 @@ from onnxbench.errors import UsageError
 from onnxbench.plan import Choice, Sweep
 from onnxbench.probes import memory
 from onnxbench.session import Bounds
+from onnxbench.sources import WeightsChoice
 from onnxbench.targets import bundle
 from onnxbench.text import safe_text
 from onnxbench.types import Boundary, Limits, ModelSpec, Sampling
@@ -27,7 +29,7 @@ class Request:
 
     ``nothing_named``: no model and no suite was given, so the plan is shown before it is run.
     ``command``: the whole command line. ``common``: those of its options that hold for every cell
-    and that no cell tells of itself.
+    and that no cell tells of itself. ``weights``: of models that have to be exported.
     """
 
     specs: tuple[ModelSpec, ...]
@@ -43,6 +45,7 @@ class Request:
     fresh: bool
     nothing_named: bool
     command: str
+    weights: WeightsChoice | None = None
     common: tuple[str, ...] = ()
 
 
@@ -61,8 +64,13 @@ def specs(models: Sequence[str], suite: str | None, catalog: Path | None) -> tup
         raise UsageError("the suite is empty", "onnxbench list models shows what there is")
     for spec in found:
         if spec.scheme == "file":  # a mistyped path is told now, not after a wait for the lock
-            artifacts.locate(spec, Path())
+            _must_exist(spec)
     return _told_apart(found)
+
+
+def _must_exist(spec: ModelSpec) -> None:
+    source: Any = registry.load(registry.find_exporter(spec.scheme))
+    source.locate(spec, Path())
 
 
 def _told_apart(found: Sequence[ModelSpec]) -> tuple[ModelSpec, ...]:

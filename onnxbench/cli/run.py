@@ -26,6 +26,13 @@ def run(
         Path | None,
         typer.Option("--models", help="The models.yaml to use.", rich_help_panel=_WHAT),
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Weights of models that have to be exported: pretrained or random.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
     runtime: Annotated[
         str,
         typer.Option(
@@ -213,8 +220,8 @@ def run(
 
     Without a model, the catalogue's default suite. Results are also kept in the results file.
     """  # fmt: skip
+    from onnxbench.cli import export_request, running
     from onnxbench.cli import request as asked
-    from onnxbench.cli import running
     from onnxbench.plan import Sweep
     from onnxbench.probes import cpu
     from onnxbench.session import Bounds
@@ -254,9 +261,11 @@ def run(
         fresh=fresh,
         nothing_named=not models and suite is None,
         command=shlex.join(["onnxbench", *sys.argv[1:]]),
+        weights=export_request.weights(weights),
         common=asked.words(
             {
                 "--models": catalog.absolute() if catalog is not None else None,
+                "--weights": weights,
                 "--inputs": inputs.absolute() if inputs is not None else None,
                 "--seed": seed or None,
                 "--quick": quick,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from onnxbench import __version__
+from onnxbench.cli.export_request import on_demand
 from onnxbench.cli.request import Request, with_memory
 from onnxbench.intake import preflight_lives_ns, take_in
 from onnxbench.plan import Candidate, Plan, make_plan
@@ -123,6 +124,7 @@ def exit_code(ending: Ending, statuses: list[str]) -> int:
 
 def _take_in(request: Request, keep: Path, progress: Progress, bounds: Bounds) -> list[Candidate]:
     candidates = []
+    exports = on_demand(request.weights)
     for done, spec in enumerate(request.specs):
         if bounds.is_over:
             break
@@ -131,6 +133,7 @@ def _take_in(request: Request, keep: Path, progress: Progress, bounds: Bounds) -
         folder.mkdir()
         candidate = take_in(
             spec,
+            exports,
             inputs=request.inputs,
             keep=folder,
             memory_bytes=request.limits.memory_bytes,

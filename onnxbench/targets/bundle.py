@@ -17,27 +17,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from importlib.resources.abc import Traversable
 
 MODULES = ("__init__.py", "types.py", "sources.py", "protocols.py", "errors.py")
-PACKAGES = ("onnxbench.worker", "onnxbench.probes", "onnxbench.runtimes")
-MAIN = "from onnxbench.worker.main import main\n\nmain()\n"
+MEASURING = ("onnxbench.worker", "onnxbench.probes", "onnxbench.runtimes")
+EXPORTING = ("onnxbench.worker", "onnxbench.exporters")
+MAIN = "from onnxbench.worker.{module} import main\n\nmain()\n"
 
 
 def contents(adapter_module: str) -> dict[str, bytes]:
-    """Return relative path → bytes of the bundle that serves ``adapter_module``.
+    """Return relative path → bytes of the bundle that measures with ``adapter_module``.
 
     A third-party adapter brings the whole of its own top-level package along.
     """
+    return _contents(adapter_module, MEASURING, "main")
+
+
+def exporter_contents(exporter_module: str) -> dict[str, bytes]:
+    """Return relative path → bytes of the bundle that exports with ``exporter_module``."""
+    return _contents(exporter_module, EXPORTING, "converting")
+
+
+def _contents(plugin_module: str, packages: Sequence[str], main: str) -> dict[str, bytes]:
     core = resources.files("onnxbench")
     files = {f"onnxbench/{name}": (core / name).read_bytes() for name in MODULES}
-    for package in PACKAGES:
+    for package in packages:
         files.update(_sources(resources.files(package), package.replace(".", "/")))
-    top = adapter_module.partition(".")[0]
+    top = plugin_module.partition(".")[0]
     if top != "onnxbench":
         files.update(_package_or_module(top))
-    files["__main__.py"] = MAIN.encode()
+    files["__main__.py"] = MAIN.format(module=main).encode()
     return files
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import site
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
 
 PASSED = {"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SYSTEMROOT", "VIRTUAL_ENV"}
 """Passed besides those that the worker records with its result."""
+
+KEPT_FOR_EXPORTERS = re.compile(
+    r"HOME|USERPROFILE|APPDATA|LOCALAPPDATA|XDG_.*|HF_.*|TORCH_HOME|.*_PROXY|SSL_CERT_.*"
+    r"|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE",
+    re.IGNORECASE,
+)
+"""Where a framework finds, or downloads to, the weights that it publishes."""
 
 PADDING_BYTES = 4096
 
@@ -42,4 +50,29 @@ def child_environment(home: Path, padding_seed: str) -> dict[str, str]:
         "ORT_DISABLE_TELEMETRY": "1",
         "HF_HUB_OFFLINE": "1",
         "ONNXBENCH_PADDING": "x" * random.Random(padding_seed).randrange(PADDING_BYTES),
+    }
+
+
+def exporter_environment(scratch: Path, *, threads: int, download: bool) -> dict[str, str]:
+    """Return the environment of a child that exports.
+
+    It sees the user's own home and caches, where trained weights lie. ``download``: whether it
+    may fetch them; ``threads``: how many the framework's loops may use.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in PASSED or KEPT_FOR_EXPORTERS.fullmatch(name)
+    }
+    return {
+        **kept,
+        "TMPDIR": str(scratch),
+        "PYTHONUSERBASE": site.getuserbase(),
+        "PYTHONIOENCODING": "utf-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OMP_NUM_THREADS": str(threads),
+        "ORT_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        **({} if download else {"HF_HUB_OFFLINE": "1"}),
     }

@@ -18,6 +18,9 @@ from onnxbench.text import safe_block
 from onnxbench.types import ChildResult, ErrorDoc, Limits, Measurement, Status
 
 if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
     from onnxbench.types import JsonObject
 
 LOG_LINES = 20
@@ -49,8 +52,18 @@ class LocalTarget:
         return run_child(argv, request, limits)
 
 
-def run_child(argv: list[str], request: JsonObject, limits: Limits) -> ChildResult:
+def run_child(
+    argv: list[str],
+    request: JsonObject,
+    limits: Limits,
+    *,
+    environment: Callable[[Path, str], dict[str, str]] = child_environment,
+    stop: threading.Event | None = None,
+) -> ChildResult:
     """Run ``argv JOB.json CHANNEL`` in a private folder and return its result.
+
+    ``environment`` makes the child's variables from that folder and a seed; ``stop`` ends the
+    child from another thread.
 
     The child's ``result`` frame is ``{type, nonce, measurement}`` with samples as its blob; a
     child that ends without one is given the state that its end deserves.
@@ -64,7 +77,7 @@ def run_child(argv: list[str], request: JsonObject, limits: Limits) -> ChildResu
         job.write_text(json.dumps({**request, "nonce": nonce}), encoding="utf-8")
         outcome = supervise(
             [*argv, str(job)],
-            environment=child_environment(folder, nonce),
+            environment=environment(folder, nonce),
             folder=folder,
             nonce=nonce,
             deadlines=Deadlines(
@@ -73,6 +86,7 @@ def run_child(argv: list[str], request: JsonObject, limits: Limits) -> ChildResu
                 ceiling_s=limits.build_s + limits.steady_s + 10 * limits.run_s,
                 life_s=limits.life_s,
             ),
+            stop=stop,
         )
     kills_after = memory.oom_kills()
     out_of_memory = None not in (kills_before, kills_after) and kills_before != kills_after

@@ -24,6 +24,7 @@ from onnxbench.text import safe_text
 from onnxbench.worker.wire import Frame, FrameReader
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Sequence
     from pathlib import Path
 
@@ -35,6 +36,8 @@ MARK = "ONNXBENCH_CHILD"
 
 END_GRACE_S = 5.0
 """How long a child may take to end after its result: it only has to call ``_exit``."""
+
+STOP_POLL_S = 0.2
 
 End = Literal["exited", "deadline", "protocol"]
 
@@ -76,11 +79,13 @@ def supervise(
     folder: Path,
     nonce: str,
     deadlines: Deadlines,
+    stop: threading.Event | None = None,
 ) -> Outcome:
     """Run ``argv`` plus the number of its result channel in ``folder`` until it has ended.
 
-    Raises OSError when the process cannot be started, KeyboardInterrupt when one arrives; the
-    child's group is killed first in that case too.
+    ``stop``: set by another thread, ends the child; Ctrl-C reaches the main thread alone. Raises
+    OSError when the process cannot be started, KeyboardInterrupt when one arrives or ``stop`` is
+    set; the child's group is killed first in that case too.
     """
     adopt_orphans()
     channel_read, channel_write = os.pipe()
@@ -103,7 +108,7 @@ def supervise(
         raise
     finally:
         os.close(channel_write)
-    watch = _Watch(process, channel_read, nonce, deadlines)
+    watch = _Watch(process, channel_read, nonce, deadlines, stop)
     try:
         watch.until_end()
     finally:
@@ -125,9 +130,15 @@ class _Watch:
     """One child while it lives."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], channel: int, nonce: str, deadlines: Deadlines
+        self,
+        process: subprocess.Popen[bytes],
+        channel: int,
+        nonce: str,
+        deadlines: Deadlines,
+        stop: threading.Event | None,
     ) -> None:
         self.outcome = Outcome()
+        self._stop = stop
         self._process = process
         self._channel = channel
         self._nonce = nonce
@@ -158,6 +169,10 @@ class _Watch:
             if wait_s <= 0:
                 self._kill("deadline")
                 return
+            if self._stop is not None:
+                if self._stop.is_set():
+                    raise KeyboardInterrupt
+                wait_s = min(wait_s, STOP_POLL_S)
             if self._pidfd is None:
                 wait_s = min(wait_s, 0.05)
                 self._has_ended = self._process.poll() is not None

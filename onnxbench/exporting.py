@@ -1,0 +1,444 @@
+"""From a model of the catalogue to a verified ONNX file, in child processes.
+
+::
+
+    ModelSpec ─request→ convert (framework's interpreter) ─model.onnx, reference.npz→
+      inspect (pre-flight, static analysis) ─Artifact→ verify (ONNX Runtime) ─parity→ artifacts
+
+Whatever goes wrong in any of them is a row with a status and a reason; nothing is kept of it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Event, Lock
+from typing import TYPE_CHECKING, Any
+
+from onnxbench import environments, provenance, registry
+from onnxbench.artifacts import ArtifactFolder, Kept
+from onnxbench.errors import ExportError, OnnxBenchError, UsageError
+from onnxbench.inspection import inspect
+from onnxbench.protocols import Exporter, FileSource
+from onnxbench.sources import MODEL_FILE, ExportRequest, WeightsChoice
+from onnxbench.targets import bundle
+from onnxbench.targets.environment import exporter_environment
+from onnxbench.targets.local import run_child
+from onnxbench.types import Limits, digest
+from onnxbench.workload import Ask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from onnxbench.environments import Interpreter
+    from onnxbench.plan import Candidate
+    from onnxbench.types import ChildResult, ErrorDoc, JsonObject, ModelSpec, Status
+
+PASSES = {"simplify": "onnxbench.exporters._passes:simplify"}
+PHASES = ("import", "load", "reference", "count", "write", "passes", "run")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to export. ``weights``: None leaves it to the model. ``fresh``: also what is there.
+
+    ``limit_s``: most that one phase of one model may take. ``threads``: of each child.
+    """
+
+    weights: WeightsChoice | None = None
+    opset: int | None = None
+    keep_bn: bool = False
+    simplify: bool = False
+    seed: int = 0
+    fresh: bool = False
+    limit_s: float = 1800.0
+    memory_bytes: int | None = None
+    threads: int = 1
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether files that exist already have to be written anew."""
+        return self.simplify or self.opset is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """How one model fared. ``kept`` is None unless ``status`` is ok; ``cached``: it was there.
+
+    ``seconds`` is what this call took; ``found`` what is known of an export that failed.
+    """
+
+    spec: ModelSpec
+    status: Status
+    error: ErrorDoc | None
+    kept: Kept | None
+    cached: bool
+    seconds: float
+    found: JsonObject = field(default_factory=dict)
+
+    def document(self) -> JsonObject:
+        """Return the row as it stands under ``artifacts`` in ``export --json``."""
+        told = self.kept.sidecar if self.kept is not None else self.found
+        graph = told.get("counts", {}).get("graph", {})
+        return {
+            "id": self.spec.id,
+            "source": self.spec.source,
+            "status": self.status,
+            "error": self.error,
+            "cached": self.cached,
+            "path": None if self.kept is None else str(self.kept.path),
+            "seconds": round(self.seconds, 3),
+            **{name: graph.get(name) for name in ("nodes", "params", "macs")},
+            **{key: value for key, value in told.items() if key not in ("schema", "id", "source")},
+        }
+
+
+class Exports:
+    """Exports models under one set of options, into ``folder``: by default the user's own."""
+
+    def __init__(
+        self, options: Options | None = None, folder: ArtifactFolder | None = None
+    ) -> None:
+        self._folder = folder or ArtifactFolder(environments.home() / "artifacts")
+        self._options = options or Options()
+        self._stop: Event | None = None
+        self._lock = Lock()
+        self._bundles: dict[str, Path] = {}
+
+    def all_of(
+        self, specs: Sequence[ModelSpec], jobs: int, say: Callable[[ModelSpec], None]
+    ) -> Iterator[Exported]:
+        """Export ``specs``, ``jobs`` at a time; yield each as it ends. ``say``: one begins.
+
+        On KeyboardInterrupt, or when the caller stops, what runs is ended first.
+        """
+        stop = self._stop = Event()
+
+        def one(spec: ModelSpec) -> Exported:
+            if stop.is_set():
+                raise KeyboardInterrupt
+            say(spec)
+            return self.export(spec)
+
+        with ThreadPoolExecutor(max_workers=jobs) as pool:
+            running = [pool.submit(one, spec) for spec in specs]
+            try:
+                for future in as_completed(running):
+                    yield future.result()
+            finally:
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+
+    def export(self, spec: ModelSpec) -> Exported:
+        """Export one model, or find it exported already. Never raises for the model's faults."""
+        began = time.monotonic()
+
+        def ended(
+            status: Status, error: ErrorDoc | None, kept: Kept | None = None, **found: Any
+        ) -> Exported:
+            cached = bool(found.pop("cached", False))
+            seconds = time.monotonic() - began
+            return Exported(spec, status, error, kept, cached, seconds, found)
+
+        try:
+            kept, cached = self._kept(spec)
+        except _Failed as failed:
+            return ended(failed.result.status, failed.result.error, **failed.found)
+        except OnnxBenchError as error:
+            return ended("error", _document(error))
+        except OSError as error:
+            message = f"{spec.id} cannot be kept: {error}"
+            return ended("error", _document(ExportError(message, "free disk space, or move it")))
+        return ended("ok", None, kept, cached=cached)
+
+    def locate(self, spec: ModelSpec, scratch: Path) -> tuple[Path, str | None]:
+        """Return the ONNX file of ``spec`` and what its weights are; export it if need be.
+
+        A file of the user's is returned unread. Raises UsageError for an unknown source or a
+        missing file, ExportError otherwise.
+        """
+        exporter = self._exporter(spec)
+        if isinstance(exporter, FileSource) and spec.sha256 is None:
+            return _located(exporter, spec, scratch), spec.weights
+        done = self.export(spec)
+        if done.kept is None:
+            assert done.error is not None
+            if done.error["kind"] == UsageError.kind:
+                raise UsageError(done.error["message"], done.error["hint"])
+            raise ExportError(f"{spec.id}: {done.error['message']}", done.error["hint"])
+        return done.kept.path, done.kept.sidecar["weights"]
+
+    def _exporter(self, spec: ModelSpec) -> object:
+        return registry.load(registry.find_exporter(spec.scheme))
+
+    def _kept(self, spec: ModelSpec) -> tuple[Kept, bool]:
+        exporter = self._exporter(spec)
+        if isinstance(exporter, FileSource) and not self._options.rewrites:
+            return self._kept_file(exporter, spec)
+        if isinstance(exporter, FileSource):
+            with self._folder.staging() as staged:
+                model = _located(exporter, spec, staged)
+                status = model.stat()
+                state = [str(model), status.st_size, status.st_mtime_ns]
+                spec = replace(spec, source=f"onnx:{model}")
+                return self._converted(registry.load(registry.find_exporter("onnx")), spec, state)
+        if not isinstance(exporter, Exporter):
+            raise UsageError(
+                f"plug-in {spec.scheme} is no exporter: it lacks what docs/how-to/plug-in.md names",
+                "onnxbench list exporters",
+            )
+        return self._converted(exporter, spec, exporter_state(exporter, spec))
+
+    def _kept_file(self, exporter: FileSource, spec: ModelSpec) -> tuple[Kept, bool]:
+        """Return a file that needs no conversion: one that is there, or one to be fetched."""
+        key = digest([spec.source, spec.sha256]) if spec.sha256 else ""
+        if key and not self._options.fresh and (kept := self._folder.find(key)):
+            return kept, True
+        with self._folder.staging() as staged:
+            model = _located(exporter, spec, staged)
+            if not key:
+                status = model.stat()
+                key = digest([spec.source, str(model), status.st_size, status.st_mtime_ns])
+                if not self._options.fresh and (kept := self._folder.find(key)):
+                    return kept, True
+            candidate = self._inspected(spec, model, {})
+            assert candidate.artifact is not None
+            sidecar = provenance.artifact(candidate) | {
+                "exporter": spec.scheme,
+                "weights": spec.weights,
+                "parity": None,
+                "parity_reason": "nothing was converted",
+            }
+            if model.is_relative_to(staged):
+                return self._folder.keep(staged, key, candidate.artifact.sha256, sidecar), False
+            paths = [Path(file.path) for file in candidate.artifact.files]
+            sidecar["sha256"] = candidate.artifact.sha256
+            return self._folder.note(model, paths, key, sidecar), False
+
+    def _converted(self, exporter: Any, spec: ModelSpec, state: object) -> tuple[Kept, bool]:
+        interpreter = environments.interpreter_for(exporter)
+        request = self._request(spec)
+        key = self._key(exporter, request, interpreter, state)
+        if not self._options.fresh and (kept := self._folder.find(key)):
+            return kept, True
+        with self._folder.staging() as staged:
+            out = staged / "out"
+            out.mkdir()
+            request = replace(request, folder=str(out))
+            found = self._converting(exporter, interpreter, request, staged)
+            candidate = self._inspected(spec, out / MODEL_FILE, found)
+            assert candidate.artifact is not None
+            counts = found["counts"] | provenance.artifact(candidate)["counts"]
+            found |= provenance.artifact(candidate) | {
+                "counts": counts
+                | provenance.agreement(counts["source"], counts["graph"], keep_bn=request.keep_bn)
+            }
+            found |= self._verified(interpreter, exporter, out, staged, found)
+            found.pop("cases")
+            return self._folder.keep(out, key, candidate.artifact.sha256, found), False
+
+    def _request(self, spec: ModelSpec) -> ExportRequest:
+        weights = self._options.weights or default_weights(spec)
+        if weights == "pretrained" and spec.weights == "random":
+            raise ExportError(
+                f"{spec.id} has no published weights that its source could load",
+                "--weights random exports the architecture",
+            )
+        return ExportRequest(
+            id=spec.id,
+            location=spec.location,
+            folder="",
+            weights=weights,
+            weights_from=spec.weights_from,
+            seed=self._options.seed,
+            opset=self._options.opset or spec.opset,
+            keep_bn=self._options.keep_bn,
+            fuse=spec.fuse,
+            inputs=spec.inputs,
+            preprocess=spec.preprocess,
+            arguments=spec.arguments,
+        )
+
+    def _key(
+        self, exporter: Exporter, request: ExportRequest, interpreter: Interpreter, state: object
+    ) -> str:
+        """Return the digest of everything that decides which bytes are written."""
+        wanted = request.document()
+        del wanted["id"]
+        return digest(
+            {
+                "exporter": [exporter.name, exporter.revision],
+                "request": wanted,
+                "versions": dict(interpreter.versions),
+                "passes": self._passes(),
+                "state": state,
+            },
+            32,
+        )
+
+    def _passes(self) -> list[str]:
+        return ["simplify"] if self._options.simplify else []
+
+    def _converting(
+        self, exporter: Exporter, interpreter: Interpreter, request: ExportRequest, staged: Path
+    ) -> JsonObject:
+        """Run the child that converts; return what it says of the source and of what it wrote."""
+        result = self._child(
+            interpreter,
+            exporter,
+            {
+                "work": "convert",
+                "exporter": registry.find_exporter(exporter.name).value,
+                "request": request.document(),
+                "reference": str(staged / "reference.npz"),
+                "passes": [PASSES[name] for name in self._passes()],
+            },
+            download=request.weights == "pretrained",
+        )
+        said: dict[str, Any] = dict(result.measurement or {})
+        found: JsonObject = {
+            "exporter": exporter.name,
+            "phases_ns": said.get("phases_ns", {}),
+            "peak_rss_bytes": said.get("peak_rss_bytes"),
+        }
+        if result.status != "ok":
+            raise _Failed(result, found)
+        return {
+            **found,
+            **provenance.converted(
+                said,
+                exporter=exporter.name,
+                environment=interpreter.environment,
+                keep_bn=request.keep_bn,
+                fuse=request.fuse,
+                seed=request.seed,
+            ),
+            "passes": list(self._passes()),
+            "cases": said["cases"],
+        }
+
+    def _inspected(self, spec: ModelSpec, model: Path, found: JsonObject) -> Candidate:
+        candidate = inspect(
+            spec,
+            model,
+            keep=model.parent,
+            memory_bytes=self._options.memory_bytes,
+            asks=[Ask(batch=1), Ask()],
+            stop=self._stop,
+        )
+        if candidate.artifact is None:
+            raise _Failed(candidate.preflight, found)
+        return candidate
+
+    def _verified(
+        self,
+        interpreter: Interpreter,
+        exporter: Exporter,
+        out: Path,
+        staged: Path,
+        found: JsonObject,
+    ) -> JsonObject:
+        """Run the child that compares; return parity and how the counts agree."""
+        here = find_spec("onnxruntime") is not None
+        verifier = replace(interpreter, path=Path(sys.executable)) if here else interpreter
+        result = self._child(
+            verifier,
+            exporter,
+            {
+                "work": "verify",
+                "model": str(out / MODEL_FILE),
+                "reference": str(staged / "reference.npz"),
+                "cases": found["cases"],
+                "threads": self._options.threads,
+                "source": f"{exporter.name} {found['versions'].get(exporter.modules[0], '')}",
+            },
+            download=False,
+        )
+        if result.status != "ok":
+            raise _Failed(result, found)
+        said: dict[str, Any] = dict(result.measurement or {})
+        parity = said["parity"]
+        if not parity["passed"]:
+            raise _Failed(_disagrees(result, parity), {**found, "parity": parity})
+        return {"parity": parity}
+
+    def _child(
+        self, interpreter: Interpreter, exporter: Exporter, job: JsonObject, *, download: bool
+    ) -> ChildResult:
+        limit_s = self._options.limit_s
+        module = registry.find_exporter(exporter.name).value.partition(":")[0]
+        result = run_child(
+            [str(interpreter.path), str(self._bundle(module))],
+            {
+                **job,
+                "parent_pid": os.getpid(),
+                "memory_bytes": self._options.memory_bytes,
+                "limits": dict.fromkeys(PHASES, limit_s),
+            },
+            Limits(build_s=limit_s, run_s=0, steady_s=0),
+            environment=lambda folder, _: exporter_environment(
+                folder, threads=self._options.threads, download=download
+            ),
+            stop=self._stop,
+        )
+        if result.status == "timeout-hard" and result.error is not None:
+            result.error["hint"] = "raise --timeout"
+        return result
+
+    def _bundle(self, module: str) -> Path:
+        with self._lock:
+            if module not in self._bundles:
+                contents = bundle.exporter_contents(module)
+                self._bundles[module] = bundle.materialize(contents, bundle.cache_folder())
+            return self._bundles[module]
+
+
+class _Failed(Exception):
+    """A child did not do its work; ``found``: what is known nevertheless."""
+
+    def __init__(self, result: ChildResult, found: JsonObject) -> None:
+        super().__init__()
+        self.result = result
+        self.found = found
+
+
+def default_weights(spec: ModelSpec) -> WeightsChoice:
+    """Return which weights ``spec`` is exported with when nobody says."""
+    return "random" if spec.weights == "random" else "pretrained"
+
+
+def exporter_state(exporter: Exporter, spec: ModelSpec) -> object:
+    """Return what else decides the bytes: the contents of the user's own source file."""
+    state = getattr(exporter, "state", None)
+    return None if state is None else state(spec.location)
+
+
+def _located(exporter: FileSource, spec: ModelSpec, folder: Path) -> Path:
+    try:
+        return exporter.locate(spec, folder)
+    except OnnxBenchError:
+        raise
+    except Exception as error:
+        message = f"exporter {spec.scheme} failed on {spec.id}: {error}"
+        raise ExportError(message, "onnxbench list models shows the catalogue") from error
+
+
+def _disagrees(result: ChildResult, parity: JsonObject) -> ChildResult:
+    error: ErrorDoc = {
+        "kind": "parity",
+        "message": f"ONNX Runtime and {parity['reference']} disagree: {parity['reason']}",
+        "hint": "the export is wrong: report it, or try --opset or another exporter",
+        "phase": "verify",
+    }
+    return replace(result, status="wrong-output", error=error)
+
+
+def _document(error: OnnxBenchError) -> ErrorDoc:
+    return {
+        "kind": error.kind, "message": error.message, "hint": error.hint, "phase": "export"
+    }  # fmt: skip
