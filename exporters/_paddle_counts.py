@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from onnxbench.sources import SourceCounts
@@ -17,16 +18,36 @@ if TYPE_CHECKING:
 
 _CONVOLUTIONS = frozenset({"conv2d", "depthwise_conv2d"})
 _PRODUCTS = frozenset({"matmul", "bmm", "mm"})
-_UNCOUNTED = re.compile(r"conv\d|einsum|attention|attn|fused|linear|addmm|bilinear_t|^if$|^while$")
+_UNCOUNTED = re.compile(
+    r"conv\d|einsum|attention|attn|fused|^linear|^fc$|addmm|baddbmm|^if$|^while$"
+)
 """Operators that multiply too, or hide operators: with one of them the sum would be wrong."""
 
 
-def count(operators: Iterable[Any]) -> SourceCounts | None:
-    """Return the cost of a program's operators, None if one of them cannot be counted exactly.
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """Names of the parameters that a program reads, and its cost: None if that cannot be told."""
+
+    parameters: frozenset[str]
+    counts: SourceCounts | None
+
+
+def examine(program: Any) -> Executed:
+    """Return what a static program executes whose every dim is known.
 
     A convolution costs one multiply-add per output element and weight of its filter, a matrix
     product one per output element and length of the summed dim.
     """
+    operators = program.global_block().ops
+    parameters = frozenset(
+        operator.attrs()["parameter_name"]
+        for operator in operators
+        if operator.name() == "builtin.parameter" and not operator.results()[0].use_empty()
+    )
+    return Executed(parameters, _count(operators))
+
+
+def _count(operators: Iterable[Any]) -> SourceCounts | None:
     macs = convolutions = matmuls = 0
     for operator in operators:
         name = operator.name().removeprefix("pd_op.")

@@ -45,9 +45,9 @@ class Graph:
         return {name for node in self.nodes for name in node.input if name} - known
 
     def tidy(self) -> None:
-        """Drop Identity, compute Reshape of constants, make an added bias the convolution's."""
+        """Drop Identity, give constants their shape, make an added bias the convolution's."""
         self._drop_identities()
-        self._reshape_constants()
+        self._shape_constants()
         self._rewrite("Conv", "Add", self._absorb_bias)
 
     def fold_batch_norms(self) -> int:
@@ -75,33 +75,34 @@ class Graph:
         del self._proto.node[:], self._proto.initializer[:], self._proto.value_info[:]
         self._proto.node.extend(self.nodes)
         for name in [name for name in self.values if name in read]:
-            array = np.ascontiguousarray(self.values.pop(name))
-            self._proto.initializer.append(numpy_helper.from_array(array, name))
+            self._proto.initializer.append(numpy_helper.from_array(self.values.pop(name), name))
 
     def _drop_identities(self) -> None:
-        outputs = {value.name for value in self._proto.output}
         kept = []
         same: dict[str, str] = {}
         for node in self.nodes:
             node.input[:] = [same.get(name, name) for name in node.input]
-            if node.op_type == "Identity" and node.output[0] not in outputs:
+            if node.op_type == "Identity":
                 same[node.output[0]] = node.input[0]
             else:
                 kept.append(node)
         self.nodes = kept
+        for value in self._proto.output:
+            value.name = same.get(value.name, value.name)
 
-    def _reshape_constants(self) -> None:
+    def _shape_constants(self) -> None:
         kept = []
         for node in self.nodes:
-            arrays = [self.values.get(name) for name in node.input]
-            if node.op_type != "Reshape" or any(array is None for array in arrays):
+            arrays = [self.values[name] for name in node.input if name in self.values]
+            if node.op_type not in {"Reshape", "Unsqueeze"} or len(arrays) < 2:
                 kept.append(node)
                 continue
-            data, shape = arrays
-            assert data is not None
-            assert shape is not None
-            sizes = [data.shape[i] if size == 0 else int(size) for i, size in enumerate(shape)]
-            self.values[node.output[0]] = data.reshape(sizes)
+            data, sizes = arrays
+            self.values[node.output[0]] = (
+                np.expand_dims(data, tuple(map(int, sizes)))
+                if node.op_type == "Unsqueeze"
+                else data.reshape([data.shape[i] if n == 0 else n for i, n in enumerate(sizes)])
+            )
         self.nodes = kept
 
     def _rewrite(self, first: str, second: str, absorb: Callable[[Any, Any], bool]) -> None:

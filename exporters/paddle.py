@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import tempfile
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,11 +24,11 @@ from onnxbench.sources import (
 )
 
 from . import _paddle_weights, _paddle_zoo
-from ._paddle_counts import count
+from ._paddle_counts import Executed, examine
 from ._paddle_graph import Graph, name_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from onnxbench.protocols import Array
     from onnxbench.sources import ExportRequest, SourceCounts
@@ -50,190 +52,198 @@ class PaddleExporter:
 
     def load(self, request: ExportRequest) -> PaddleSource:
         """Build the network, in evaluation mode. Raises ExportError."""
-        opset = request.opset or DEFAULT_OPSET
-        if opset not in _OPSETS:
+        if request.opset is not None and request.opset not in _OPSETS:
             raise ExportError(
-                f"paddle2onnx cannot write opset {opset}",
+                f"paddle2onnx cannot write opset {request.opset}",
                 f"--opset {_OPSETS[0]} to {_OPSETS[-1]}",
             )
         import paddle  # noqa: PLC0415
+        from paddle.utils import unique_name  # noqa: PLC0415
 
         paddle.set_device("cpu")
-        paddle.seed(request.seed)
-        np.random.seed(request.seed)  # noqa: NPY002 - some networks draw from it
-        network = _paddle_zoo.build(
-            request.location,
-            pretrained=request.weights == "pretrained",
-            arguments=dict(request.arguments),
-        )
+        _paddle_weights.seed_everything(request.seed)
+        with unique_name.guard():  # tensors are numbered from 0, in whichever process
+            network = _paddle_zoo.build(
+                request.location,
+                pretrained=request.weights == "pretrained",
+                arguments=dict(request.arguments),
+            )
         network.eval()
-        source = PaddleSource(network, request, opset)
         if request.weights == "random":
-            _paddle_weights.randomize(network, source.pictures(2), request.seed)
-        if request.fuse:
-            _paddle_zoo.fuse(network)
-        return source
+            _paddle_weights.randomise(network, _sample(request, 2), request.seed)
+        notes = _paddle_zoo.fuse(network) if request.fuse else ()
+        return PaddleSource(network, request, notes)
 
 
 class PaddleSource:
     """A paddle network that can run, be counted and be written."""
 
-    def __init__(self, network: Any, request: ExportRequest, opset: int) -> None:
+    def __init__(self, network: Any, request: ExportRequest, notes: tuple[str, ...]) -> None:
         self._network = network
         self._request = request
-        self._opset = opset
-        self._inputs = request.inputs or (_IMAGE,)
+        self._inputs = _inputs(request)
+        self._notes = notes
 
-    @property
+    @functools.cached_property
     def facts(self) -> SourceFacts:
-        """Parameters without the running statistics, which paddle counts as parameters too."""
-        norms = list(_paddle_weights.batch_norms(self._network))
-        buffers = _elements(t for norm in norms for t in (norm._mean, norm._variance))  # noqa: SLF001
-        everything = _elements(self._network.parameters())
+        """Parameters are those that the forward pass reads: some networks keep others for training
+        or for another form. Raises ExportError."""
         request = self._request
         random = request.weights == "random"
+        outputs = self.run([tensor.numpy() for tensor in _sample(request, 1)])
+        names = tuple(f"logits_{i}" for i in range(len(outputs)))
+        everything = {id(t): t for t in self._network.parameters()}
+        read = [t for t in everything.values() if t.name in self._executed.parameters]
+        buffers = {id(t) for t in _paddle_weights.statistics(self._network)}
+        norms = _paddle_weights.batch_norms(self._network)
+        scales = {id(t) for norm in norms for t in (norm.weight, norm.bias)}
+        notes = self._notes + (_paddle_weights.check(outputs) if random else ())
+        if unread := _elements(everything.values()) - _elements(read):
+            notes += (f"{unread} elements of weights that the network never reads are not counted",)
         return SourceFacts(
             inputs=self._inputs,
-            outputs=self._output_names(),
+            outputs=names if len(names) > 1 else ("logits",),
             weights=f"random: seed {request.seed}" if random else f"pretrained: {request.location}",
-            params=everything - buffers,
-            norm_params=_elements(t for norm in norms for t in (norm.weight, norm.bias)),
-            buffers=buffers,
+            params=_elements(t for t in read if id(t) not in buffers),
+            norm_params=_elements(t for t in read if id(t) in scales),
+            buffers=_elements(t for t in read if id(t) in buffers),
             versions={name: version(name) for name in (*PaddleExporter.distributions, "onnx")},
             preprocess=request.preprocess,
+            notes=notes,
         )
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """Return the outputs, in the order of `facts`. Raises ExportError."""
+        """Return the outputs, in the order of `facts`."""
         import paddle  # noqa: PLC0415
 
         with paddle.no_grad():
             results = self._network(*(paddle.to_tensor(array) for array in inputs))
-        return [value.numpy() for value in _flat(results)]
+        return [value.numpy() for value in _leaves(results)]
 
     def counts(self) -> SourceCounts | None:
-        """Return the cost of one item, read from the static program at batch 1."""
-        from paddle.static import InputSpec as Spec  # noqa: PLC0415
-
-        specs = [Spec(i.sized(1), _paddle_type(i.dtype), i.name) for i in self._inputs]
-        static = self._static(specs)
-        try:
-            program = static.forward.concrete_program.main_program
-            return count(program.global_block().ops)
-        finally:
-            del self._network.forward
+        """Return what running one item costs, None where paddle's program does not show it."""
+        return self._executed.counts
 
     def write(self) -> Written:
-        """Trace with an open batch, convert the program alone, add the weights by name.
+        """Trace with an open batch, convert the program alone, add the weights by their names.
 
         So no weight passes through paddle2onnx, whose result cannot exceed 2 GB.
+        Raises ExportError.
         """
         import onnx  # noqa: PLC0415
 
         proto, weights = self._convert()
         graph = Graph(proto.graph, weights)
-        if missing := sorted(graph.missing()):
+        if missing := graph.missing():
             raise ExportError(
-                f"paddle2onnx wrote names without a value: {', '.join(missing[:3])}",
+                f"paddle2onnx wrote names without a value: {', '.join(sorted(missing)[:3])}",
                 "report this network with its name",
             )
         graph.tidy()
-        notes = []
-        if not self._request.keep_bn and (kept := graph.fold_batch_norms()):
-            notes.append(f"{kept} BatchNormalization follow no convolution and stay")
-        for value, name in zip(list(proto.graph.output), self._output_names(), strict=True):
+        kept = 0 if self._request.keep_bn else graph.fold_batch_norms()
+        for value, name in zip(proto.graph.output, self.facts.outputs, strict=True):
             graph.rename(value.name, name)
         graph.store()
         name_batch([*proto.graph.input, *proto.graph.output], BATCH)
-        onnx.checker.check_model(proto)
+        size = sum(tensor.ByteSize() for tensor in proto.graph.initializer)
         path = Path(self._request.folder, MODEL_FILE)
-        onnx.save_model(
-            proto,
-            path,
-            save_as_external_data=sum(t.ByteSize() for t in proto.graph.initializer)
-            > _EXTERNAL_BYTES,
-            location=DATA_FILE,
-        )
+        external = size > _EXTERNAL_BYTES
+        onnx.save_model(proto, path, save_as_external_data=external, location=DATA_FILE)
+        onnx.checker.check_model(path)
         return Written(
             route=f"paddle2onnx {version('paddle2onnx')}",
             opset=proto.opset_import[0].version,
-            dynamic_batch=all(i.shape[0] == BATCH for i in self._inputs),
-            notes=tuple(notes),
+            dynamic_batch=all(spec.shape[0] == BATCH for spec in self._inputs),
+            notes=(f"{kept} BatchNormalization follow no convolution and stay",) if kept else (),
         )
 
-    def pictures(self, batch: int) -> list[Any]:
-        """Return seeded inputs at a batch size, as paddle tensors."""
-        import paddle  # noqa: PLC0415
+    @functools.cached_property
+    def _executed(self) -> Executed:
+        with self._traced(1) as static:
+            return examine(static.concrete_program.main_program)
 
-        rng = np.random.default_rng(self._request.seed)
-        return [
-            paddle.to_tensor(
-                rng.standard_normal(i.sized(batch)).astype(np.float32)
-                if i.dtype == "float"
-                else rng.integers(0, i.high, i.sized(batch), i.dtype)
-            )
-            for i in self._inputs
-        ]
-
-    def _output_names(self) -> tuple[str, ...]:
-        number = len(self.run([t.numpy() for t in self.pictures(1)]))
-        return ("logits",) if number == 1 else tuple(f"logits_{i}" for i in range(number))
-
-    def _static(self, specs: list[Any]) -> Any:
+    @contextmanager
+    def _traced(self, batch: int | None) -> Iterator[Any]:
+        """Give the forward function as a static program; the network itself stays as it is."""
         from paddle import jit  # noqa: PLC0415
+        from paddle.static import InputSpec as Spec  # noqa: PLC0415
 
-        return jit.to_static(self._network, input_spec=specs, full_graph=True)
+        specs = [
+            Spec(
+                [dim if isinstance(dim, int) else batch for dim in spec.shape],
+                _paddle_type(spec.dtype),
+                spec.name,
+            )
+            for spec in self._inputs
+        ]
+        try:
+            yield jit.to_static(self._network, input_spec=specs, full_graph=True).forward
+        finally:
+            del self._network.forward
 
     def _convert(self) -> tuple[Any, dict[str, Array]]:
         """Return the ONNX model without weights, and the weights by the names it has for them."""
         import onnx  # noqa: PLC0415
         import paddle2onnx.paddle2onnx_cpp2py_export as converter  # noqa: PLC0415
         from paddle import jit  # noqa: PLC0415
-        from paddle.static import InputSpec as Spec  # noqa: PLC0415
 
-        specs = [
-            Spec([None if dim == BATCH else dim for dim in i.shape], _paddle_type(i.dtype), i.name)
-            for i in self._inputs
-        ]
         folder = tempfile.mkdtemp(dir=self._request.folder)
         try:
-            static = self._static(specs)
-            jit.save(static, str(Path(folder, "model")))
-            tensors, _ = static.forward.concrete_program.parameters
-            weights = {tensor.name: tensor.numpy() for tensor in tensors}
+            with self._traced(None) as static:
+                jit.save(self._network, str(Path(folder, "model")))
+                tensors, _ = static.concrete_program.parameters
+            # Not paddle2onnx.export: that folds constants with a tool that installs packages.
             text = converter.export(
                 str(Path(folder, "model.json")),
-                "",
-                self._opset,
-                True,  # auto_upgrade_opset
+                "",  # no weights
+                self._request.opset or DEFAULT_OPSET,
+                True,  # the lowest opset above it if an operator needs that
                 False,  # verbose
-                False,  # enable_onnx_checker
-                True,  # enable_experimental_op
-                True,  # enable_optimize
-                {},
+                False,  # check the result, which is not whole yet
+                True,  # experimental operators
+                True,  # its own optimiser
+                {},  # custom operators
                 "onnxruntime",
-                "",
-                "",
-                False,  # export_fp16_model
+                "",  # calibration
+                "",  # external data
+                False,  # float16
             )
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-            del self._network.forward
-        return onnx.load_from_string(text), weights
+        return onnx.load_from_string(text), {tensor.name: tensor.numpy() for tensor in tensors}
+
+
+def _inputs(request: ExportRequest) -> tuple[InputSpec, ...]:
+    return request.inputs or (_IMAGE,)
+
+
+def _sample(request: ExportRequest, batch: int) -> list[Any]:
+    """Return seeded inputs as paddle tensors."""
+    import paddle  # noqa: PLC0415
+
+    rng = np.random.default_rng(request.seed)
+    return [
+        paddle.to_tensor(
+            rng.standard_normal(spec.sized(batch), np.float32)
+            if spec.dtype == "float"
+            else rng.integers(0, spec.high, spec.sized(batch)).astype(spec.dtype)
+        )
+        for spec in _inputs(request)
+    ]
 
 
 def _paddle_type(dtype: str) -> str:
     return "float32" if dtype == "float" else dtype
 
 
-def _elements(tensors: Any) -> int:
-    return sum({id(t): int(t.size) for t in tensors if t is not None}.values())
+def _elements(tensors: Iterable[Any]) -> int:
+    return sum(int(tensor.size) for tensor in tensors)
 
 
-def _flat(results: Any) -> Iterator[Any]:
+def _leaves(results: Any) -> Iterator[Any]:
     """Yield the tensors of a network's result, whose nesting is its own affair."""
     if isinstance(results, (list, tuple)):
         for result in results:
-            yield from _flat(result)
+            yield from _leaves(result)
     else:
         yield results
