@@ -14,17 +14,28 @@ import pytest
 
 from onnxbench.exporters import papers
 
-NETWORKS = ("bn_alexnet", "bn_nin", "enet", "nasnet_a_mobile", "shufflenet_v1")
+NETWORKS = (
+    "bn_alexnet:bn_alexnet",
+    "bn_inception:bn_inception",
+    "bn_nin:bn_nin",
+    "enet:enet",
+    "nasnet_a_mobile:nasnet_a_mobile",
+    "resnet:caffe_resnet101",
+    "resnet:fb_resnet152",
+    "shufflenet_v1:shufflenet_v1",
+)
 RELATIVE_ERROR = 1e-5
 
 
 def build(name: str) -> Any:
-    return getattr(import_module(f"onnxbench.exporters.papers.{name}"), name)().eval()
+    module, _, function = name.partition(":")
+    return getattr(import_module(f"onnxbench.exporters.papers.{module}"), function)().eval()
 
 
 def test_every_module_has_a_network() -> None:
     folder = Path(papers.__path__[0])
-    assert {p.stem for p in folder.glob("*.py")} - {"__init__"} == set(NETWORKS)
+    modules = {p.stem for p in folder.glob("*.py")} - {"__init__"}
+    assert modules == {name.partition(":")[0] for name in NETWORKS}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
