@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import ast
 import math
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import onnx
@@ -12,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import onnxbench
-from onnxbench import catalog, catalog_yaml
+from onnxbench import catalog, catalog_yaml, registry
 from onnxbench.errors import CatalogError, UsageError
 from onnxbench.sources import BATCH, InputSpec, Preprocess, Published
 from onnxbench.types import ModelSpec
 
 SHIPPED = Path(onnxbench.__file__).parent.parent / "models.yaml"
+OURS = catalog.load(SHIPPED)
 LEAST = 'version: 1\nmodels:\n  - {id: a, source: "file:a.onnx"}\n'
 
 
@@ -270,13 +273,60 @@ def test_no_bytes_raise_anything_else(
 
 
 def test_unknown_names_get_the_nearest() -> None:
-    found = catalog.load(SHIPPED)
+    found = OURS
     with pytest.raises(UsageError) as caught:
         found.find("Resnet50")
-    assert caught.value.hint == "did you mean resnet50-light?"
+    assert caught.value.hint == "did you mean resnet50?"
     with pytest.raises(UsageError) as caught:
         found.suite("classic")
     assert caught.value.hint == "did you mean classics?"
+
+
+@pytest.mark.parametrize(
+    ("typed", "nearest"),
+    [
+        ("resnet5O", "resnet50"),
+        ("resnet-50", "resnet50"),
+        ("ResNet_152", "resnet152"),
+        ("effnet-b0", "efficientnet-b0"),
+        ("efficentnetb3", "efficientnet-b3"),
+        ("mobilnetv2", "mobilenet-v2-1.0"),
+        ("inceptionv3", "inception-v3"),
+        ("shufflenet", "shufflenet-v1"),
+        ("squezenet1.1", "squeezenet-1.1"),
+        ("vit_base_patch16", "vit-base-16"),
+        ("repvgg_a0_fuse", "repvgg-a0-fused"),
+    ],
+)
+def test_mistyped_ids_find_theirs_among_all(typed: str, nearest: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        OURS.find(typed)
+    assert nearest in caught.value.hint.rstrip("?").replace(",", "").split()
+
+
+def test_wildcards_select_in_the_order_of_the_catalogue(tmp_path: Path) -> None:
+    ids = ["net-b", "net-a", "other", "net-c"]
+    text = "version: 1\nmodels:\n" + "".join(f"  - {{id: {i}, source: 's:1'}}\n" for i in ids)
+    found = load(tmp_path, text)
+
+    def selected(*patterns: str) -> list[str]:
+        return [spec.id for spec in found.select(patterns)]
+
+    assert selected("net-*") == ["net-b", "net-a", "net-c"]
+    assert selected("net-[ac]", "*b") == ["net-a", "net-c", "net-b"]
+    assert selected("net-c", "net-?", "net-c") == ["net-c", "net-b", "net-a"]
+    assert selected("*") == ids
+    assert selected() == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "hint"),
+    [("resnt*", "resnet*"), ("*mobilnet-v3-smal*", "mobilenet-v3-small"), ("resnet5O", "resnet50")],
+)
+def test_a_pattern_that_names_nothing_is_refused(pattern: str, hint: str) -> None:
+    with pytest.raises(UsageError, match="no model") as caught:
+        OURS.select(["alexnet", pattern])
+    assert hint in caught.value.hint
 
 
 def test_file_here_goes_before_the_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,16 +344,93 @@ def test_pydantic_waits_until_a_catalogue_is_read() -> None:
 
 # -------------------------------------------------------------------------------- our own catalogue
 
+LITERATURE = """
+alexnet bn-alexnet bn-nin enet googlenet vgg16 vgg19 resnet18 resnet34 resnet50 resnet101 resnet152
+inception-v3 inception-v4 inception-resnet-v2 xception densenet121 densenet169 densenet201
+squeezenet-1.0 squeezenet-1.1 nasnet-a-large nasnet-a-mobile pnasnet5-large dpn68 senet154
+se-resnet50 se-resnext50-32x4d se-resnext101-32x4d
+shufflenet-v1 shufflenet-v2-0.33 shufflenet-v2-0.5 shufflenet-v2-1.0 shufflenet-v2-1.5
+shufflenet-v2-2.0 mobilenet-v1 mobilenet-v2-0.25 mobilenet-v2-0.35 mobilenet-v2-0.5
+mobilenet-v2-1.0 mobilenet-v2-1.4 mobilenet-v3-small-0.35 mobilenet-v3-small-1.0
+mobilenet-v3-small-1.25 mobilenet-v3-large-0.35 mobilenet-v3-large-1.0 mobilenet-v3-large-1.25
+ghostnet-0.5 ghostnet-1.0 ghostnet-1.3 mnasnet-1.0 efficientnet-lite0 efficientnet-lite1
+efficientnet-lite2 efficientnet-lite3 efficientnet-lite4 pp-lcnet-0.25 pp-lcnet-0.5 pp-lcnet-1.0
+pp-lcnet-v2-base
+efficientnet-b0 efficientnet-b1 efficientnet-b2 efficientnet-b3 efficientnet-b4 efficientnet-b5
+efficientnet-b6 efficientnet-b7 efficientnet-b0-small efficientnet-v2-m resnext101-32x8d-wsl
+resnext101-32x16d-wsl resnext101-32x32d-wsl resnext101-32x48d-wsl fix-resnext101-32x48d
+pp-hgnet-small resnext50-32x4d res2net50-26w-4s hrnet-w18 resnest50 regnet-x-3.2gf repvgg-a0
+repvgg-a0-fused mixnet-s rexnet-1.0 hardnet68 dla34 rednet50 convnext-tiny van-b0 peleenet
+cspdarknet53 vit-base-16 deit-small swin-tiny twins-svt-small cswin-tiny pvt-v2-b0 levit-128
+tnt-small mobilevit-s
+"""
+"""What the literature that this project follows compares, one network or more of each."""
+
+
+def test_every_architecture_of_the_literature_can_be_named() -> None:
+    assert set(LITERATURE.split()) - set(OURS.models) == set()
+
 
 def test_shipped_suites() -> None:
-    found = catalog.load(SHIPPED)
+    found = OURS
     assert len(found.suite("classics")) == 9
     assert found.suite("default") == found.suite("classics")
     assert len(found.suite("smoke")) == 2
     assert {spec.weights for spec in found.suite("classics")} == {"light"}
+    named = {"canziani2016", "bianco2018", "light-cnn", "paddleclas-2023", "efficientnet"}
+    assert named < set(found.suites)
+    assert all(found.suites.values())
 
 
-@pytest.mark.parametrize("spec", catalog.load(SHIPPED).suite("classics"), ids=lambda spec: spec.id)
+def test_cost_tells_mobile_desktop_and_server_apart() -> None:
+    """By the first published count; where that is of another size, by the square of the sizes."""
+    cost = {"mobile": (0.0, 0.6e9), "desktop": (0.6e9, 6e9), "server": (6e9, math.inf)}
+    for spec in OURS.models.values():
+        counted = next((each for each in spec.published if each.macs), None)
+        classes = [tag for tag in spec.tags if tag in cost]
+        assert len(classes) == (spec.weights != "light"), spec.id
+        if classes and counted and counted.macs and counted.size:
+            sizes = [each.size for each in spec.published if each.top1 and each.size]
+            macs = counted.macs * ((sizes or [counted.size])[0] / counted.size) ** 2
+            low, high = cost[classes[0]]
+            assert low < macs <= high, spec.id
+
+
+def test_every_source_has_an_exporter() -> None:
+    models = OURS.models.values()
+    registered = {each.name for each in registry.exporters()}
+    assert {spec.scheme for spec in models} <= registered | {
+        "timm",
+        "torchvision",
+        "torch",
+        "paddle",
+    }
+
+
+def test_every_network_written_from_its_paper_is_there() -> None:
+    for spec in OURS.models.values():
+        if spec.scheme == "torch":
+            module, _, function = spec.location.partition(":")
+            source = SHIPPED.parent / f"{module.removeprefix('onnxbench.').replace('.', '/')}.py"
+            defined = {getattr(node, "name", None) for node in ast.parse(source.read_text()).body}
+            assert function in defined, spec.id
+
+
+def test_who_says_nothing_of_its_inputs_is_asked() -> None:
+    """paddle and torch sources do not know which pictures they take; timm and torchvision do."""
+    for spec in OURS.models.values():
+        if spec.scheme in {"torch", "paddle"}:
+            assert [each.name for each in spec.inputs] == ["image"], spec.id
+            assert spec.preprocess, spec.id
+
+
+def test_shipped_catalogue_is_read_fast() -> None:
+    begin = time.process_time()
+    catalog.load(SHIPPED)
+    assert time.process_time() - begin < 0.5
+
+
+@pytest.mark.parametrize("spec", OURS.suite("classics"), ids=lambda spec: spec.id)
 def test_published_figures_are_those_of_the_file(spec: ModelSpec) -> None:
     """Counts anew, from shapes alone, what models.yaml states about each light network."""
     folder = Path(onnx.__file__).parent / "backend/test/data/light"
