@@ -188,7 +188,12 @@ def _step(
 
 def _last_meaningful(lines: Sequence[str]) -> str:
     """Return the last line that pip calls an error, else the last that is no warning."""
-    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    errors = [
+        line.removeprefix("ERROR: ")
+        for line in lines
+        # Of two lines about a conflict, the last one only leads to pip's manual.
+        if line.startswith("ERROR: ") and not line.startswith("ERROR: ResolutionImpossible")
+    ]
     others = [line for line in lines if not re.match(r"WARNING: |\[notice\]|note: |hint: ", line)]
     return (errors or others or ["pip failed without a word"])[-1]
 
