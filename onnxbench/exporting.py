@@ -1,46 +1,31 @@
-"""From a model of the catalogue to a verified ONNX file, in child processes.
+"""From models of the catalogue to verified ONNX files: what is there, what has to be made.
 
-::
-
-    ModelSpec ─request→ convert (framework's interpreter) ─model.onnx, reference.npz→
-      inspect (pre-flight, static analysis) ─Artifact→ verify (ONNX Runtime) ─parity→ artifacts
-
-Whatever goes wrong in any of them is a row with a status and a reason; nothing is kept of it.
+Whatever goes wrong with a model is a row with a status and a reason; nothing is kept of it.
 """
 
 from __future__ import annotations
 
-import os
-import sys
+import hashlib
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from onnxbench import environments, provenance, registry
 from onnxbench.artifacts import ArtifactFolder, Kept
+from onnxbench.conversion import Bounds, Conversion, Failed, inspected
 from onnxbench.errors import ExportError, OnnxBenchError, UsageError
-from onnxbench.inspection import inspect
 from onnxbench.protocols import Exporter, FileSource
-from onnxbench.sources import MODEL_FILE, ExportRequest, WeightsChoice
-from onnxbench.targets import bundle
-from onnxbench.targets.environment import exporter_environment
-from onnxbench.targets.local import run_child
-from onnxbench.types import Limits, digest
-from onnxbench.workload import Ask
+from onnxbench.sources import ExportRequest, WeightsChoice
+from onnxbench.types import digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from onnxbench.environments import Interpreter
-    from onnxbench.plan import Candidate
-    from onnxbench.types import ChildResult, ErrorDoc, JsonObject, ModelSpec, Status
-
-PASSES = {"simplify": "onnxbench.exporters._passes:simplify"}
-PHASES = ("import", "load", "reference", "count", "write", "passes", "run")
+    from onnxbench.types import ErrorDoc, JsonObject, ModelSpec, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +92,6 @@ class Exports:
         self._folder = folder or ArtifactFolder(environments.home() / "artifacts")
         self._options = options or Options()
         self._stop: Event | None = None
-        self._lock = Lock()
-        self._bundles: dict[str, Path] = {}
 
     def all_of(
         self, specs: Sequence[ModelSpec], jobs: int, say: Callable[[ModelSpec], None]
@@ -147,7 +130,7 @@ class Exports:
 
         try:
             kept, cached = self._kept(spec)
-        except _Failed as failed:
+        except Failed as failed:
             return ended(failed.result.status, failed.result.error, **failed.found)
         except OnnxBenchError as error:
             return ended("error", _document(error))
@@ -192,7 +175,7 @@ class Exports:
                 f"plug-in {spec.scheme} is no exporter: it lacks what docs/how-to/plug-in.md names",
                 "onnxbench list exporters",
             )
-        return self._converted(exporter, spec, exporter_state(exporter, spec))
+        return self._converted(exporter, spec, files_state(exporter, spec))
 
     def _kept_file(self, exporter: FileSource, spec: ModelSpec) -> tuple[Kept, bool]:
         """Return a file that needs no conversion: one that is there, or one to be fetched."""
@@ -206,7 +189,7 @@ class Exports:
                 key = digest([spec.source, str(model), status.st_size, status.st_mtime_ns])
                 if not self._options.fresh and (kept := self._folder.find(key)):
                     return kept, True
-            candidate = self._inspected(spec, model, {})
+            candidate = inspected(spec, model, self._bounds(), {})
             assert candidate.artifact is not None
             sidecar = provenance.artifact(candidate) | {
                 "exporter": spec.scheme,
@@ -230,17 +213,10 @@ class Exports:
             out = staged / "out"
             out.mkdir()
             request = replace(request, folder=str(out))
-            found = self._converting(exporter, interpreter, request, staged)
-            candidate = self._inspected(spec, out / MODEL_FILE, found)
-            assert candidate.artifact is not None
-            counts = found["counts"] | provenance.artifact(candidate)["counts"]
-            found |= provenance.artifact(candidate) | {
-                "counts": counts
-                | provenance.agreement(counts["source"], counts["graph"], keep_bn=request.keep_bn)
-            }
-            found |= self._verified(interpreter, exporter, out, staged, found)
-            found.pop("cases")
-            return self._folder.keep(out, key, candidate.artifact.sha256, found), False
+            sha256, sidecar = Conversion(
+                spec, exporter, interpreter, request, self._passes(), self._bounds()
+            ).run(staged)
+            return self._folder.keep(out, key, sha256, sidecar), False
 
     def _request(self, spec: ModelSpec) -> ExportRequest:
         weights = self._options.weights or default_weights(spec)
@@ -284,127 +260,9 @@ class Exports:
     def _passes(self) -> list[str]:
         return ["simplify"] if self._options.simplify else []
 
-    def _converting(
-        self, exporter: Exporter, interpreter: Interpreter, request: ExportRequest, staged: Path
-    ) -> JsonObject:
-        """Run the child that converts; return what it says of the source and of what it wrote."""
-        result = self._child(
-            interpreter,
-            exporter,
-            {
-                "work": "convert",
-                "exporter": registry.find_exporter(exporter.name).value,
-                "request": request.document(),
-                "reference": str(staged / "reference.npz"),
-                "passes": [PASSES[name] for name in self._passes()],
-            },
-            download=request.weights == "pretrained",
-        )
-        said: dict[str, Any] = dict(result.measurement or {})
-        found: JsonObject = {
-            "exporter": exporter.name,
-            "phases_ns": said.get("phases_ns", {}),
-            "peak_rss_bytes": said.get("peak_rss_bytes"),
-        }
-        if result.status != "ok":
-            raise _Failed(result, found)
-        return {
-            **found,
-            **provenance.converted(
-                said,
-                exporter=exporter.name,
-                environment=interpreter.environment,
-                keep_bn=request.keep_bn,
-                fuse=request.fuse,
-                seed=request.seed,
-            ),
-            "passes": list(self._passes()),
-            "cases": said["cases"],
-        }
-
-    def _inspected(self, spec: ModelSpec, model: Path, found: JsonObject) -> Candidate:
-        candidate = inspect(
-            spec,
-            model,
-            keep=model.parent,
-            memory_bytes=self._options.memory_bytes,
-            asks=[Ask(batch=1), Ask()],
-            stop=self._stop,
-        )
-        if candidate.artifact is None:
-            raise _Failed(candidate.preflight, found)
-        return candidate
-
-    def _verified(
-        self,
-        interpreter: Interpreter,
-        exporter: Exporter,
-        out: Path,
-        staged: Path,
-        found: JsonObject,
-    ) -> JsonObject:
-        """Run the child that compares; return parity and how the counts agree."""
-        here = find_spec("onnxruntime") is not None
-        verifier = replace(interpreter, path=Path(sys.executable)) if here else interpreter
-        result = self._child(
-            verifier,
-            exporter,
-            {
-                "work": "verify",
-                "model": str(out / MODEL_FILE),
-                "reference": str(staged / "reference.npz"),
-                "cases": found["cases"],
-                "threads": self._options.threads,
-                "source": f"{exporter.name} {found['versions'].get(exporter.modules[0], '')}",
-            },
-            download=False,
-        )
-        if result.status != "ok":
-            raise _Failed(result, found)
-        said: dict[str, Any] = dict(result.measurement or {})
-        parity = said["parity"]
-        if not parity["passed"]:
-            raise _Failed(_disagrees(result, parity), {**found, "parity": parity})
-        return {"parity": parity}
-
-    def _child(
-        self, interpreter: Interpreter, exporter: Exporter, job: JsonObject, *, download: bool
-    ) -> ChildResult:
-        limit_s = self._options.limit_s
-        module = registry.find_exporter(exporter.name).value.partition(":")[0]
-        result = run_child(
-            [str(interpreter.path), str(self._bundle(module))],
-            {
-                **job,
-                "parent_pid": os.getpid(),
-                "memory_bytes": self._options.memory_bytes,
-                "limits": dict.fromkeys(PHASES, limit_s),
-            },
-            Limits(build_s=limit_s, run_s=0, steady_s=0),
-            environment=lambda folder, _: exporter_environment(
-                folder, threads=self._options.threads, download=download
-            ),
-            stop=self._stop,
-        )
-        if result.status == "timeout-hard" and result.error is not None:
-            result.error["hint"] = "raise --timeout"
-        return result
-
-    def _bundle(self, module: str) -> Path:
-        with self._lock:
-            if module not in self._bundles:
-                contents = bundle.exporter_contents(module)
-                self._bundles[module] = bundle.materialize(contents, bundle.cache_folder())
-            return self._bundles[module]
-
-
-class _Failed(Exception):
-    """A child did not do its work; ``found``: what is known nevertheless."""
-
-    def __init__(self, result: ChildResult, found: JsonObject) -> None:
-        super().__init__()
-        self.result = result
-        self.found = found
+    def _bounds(self) -> Bounds:
+        options = self._options
+        return Bounds(options.limit_s, options.memory_bytes, options.threads, self._stop)
 
 
 def default_weights(spec: ModelSpec) -> WeightsChoice:
@@ -412,10 +270,11 @@ def default_weights(spec: ModelSpec) -> WeightsChoice:
     return "random" if spec.weights == "random" else "pretrained"
 
 
-def exporter_state(exporter: Exporter, spec: ModelSpec) -> object:
-    """Return what else decides the bytes: the contents of the user's own source file."""
-    state = getattr(exporter, "state", None)
-    return None if state is None else state(spec.location)
+def files_state(exporter: Exporter, spec: ModelSpec) -> list[str]:
+    """Return the hashes of the files, beside installed packages, that decide what is written."""
+    files = getattr(exporter, "files", None)
+    found: Sequence[Path] = files(spec.location) if files is not None else ()
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in found]
 
 
 def _located(exporter: FileSource, spec: ModelSpec, folder: Path) -> Path:
@@ -426,16 +285,6 @@ def _located(exporter: FileSource, spec: ModelSpec, folder: Path) -> Path:
     except Exception as error:
         message = f"exporter {spec.scheme} failed on {spec.id}: {error}"
         raise ExportError(message, "onnxbench list models shows the catalogue") from error
-
-
-def _disagrees(result: ChildResult, parity: JsonObject) -> ChildResult:
-    error: ErrorDoc = {
-        "kind": "parity",
-        "message": f"ONNX Runtime and {parity['reference']} disagree: {parity['reason']}",
-        "hint": "the export is wrong: report it, or try --opset or another exporter",
-        "phase": "verify",
-    }
-    return replace(result, status="wrong-output", error=error)
 
 
 def _document(error: OnnxBenchError) -> ErrorDoc:

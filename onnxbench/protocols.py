@@ -131,13 +131,21 @@ class Exporter(Protocol):
     catalogue are not exported again. ``modules``: what must be importable. ``distributions``:
     packages whose versions decide what is written. ``environment``: the name that
     ``onnxbench install`` knows an environment by which has them all; "" if there is none.
+    An exporter may also have ``files(location) -> Sequence[Path]``: the files beside installed
+    packages, such as the user's own, whose contents decide what is written.
     """
 
     name: str
     revision: int
-    modules: tuple[str, ...]
-    distributions: tuple[str, ...]
     environment: str
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Names of importable modules."""
+
+    @property
+    def distributions(self) -> tuple[str, ...]:
+        """Names of distributions, as pip knows them."""
 
     def load(self, request: ExportRequest) -> Source:
         """Build the network with its weights. Raises ExportError."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from onnxbench.plan import Candidate
+    from onnxbench.sources import ExportRequest
     from onnxbench.types import JsonObject
 
 MATMULS = ("ai.onnx::Gemm", "ai.onnx::MatMul", "ai.onnx::Einsum")
@@ -26,13 +27,7 @@ ahead (position tables), and counts of attention masks vary."""
 
 
 def converted(
-    said: JsonObject,
-    *,
-    exporter: str,
-    environment: str | None,
-    keep_bn: bool,
-    fuse: bool,
-    seed: int,
+    said: JsonObject, request: ExportRequest, *, exporter: str, environment: str | None
 ) -> JsonObject:
     """Return the part that the converting child knows; ``said`` is its measurement."""
     facts, written = said["facts"], said["written"]
@@ -43,9 +38,9 @@ def converted(
         "route": written["route"],
         "dynamic_batch": written["dynamic_batch"],
         "weights": facts["weights"],
-        "seed": seed,
-        "keep_bn": keep_bn,
-        "fuse": fuse,
+        "seed": request.seed,
+        "keep_bn": request.keep_bn,
+        "fuse": request.fuse,
         "versions": facts["versions"],
         "preprocess": facts["preprocess"],
         "notes": [*facts["notes"], *written["notes"]],

@@ -131,7 +131,8 @@ class SourceFacts:
     ``outputs``: names, as they will stand in the file. ``weights``: what the numbers are, in words
     (``pretrained: timm/resnet50.a1_in1k``, ``random: seed 0``). ``params``: learnable elements,
     shared ones once, None where nobody can tell; ``norm_params``: those of them that folding a
-    normalisation removes; ``buffers``: running statistics. ``versions``: of the packages that made it.
+    normalisation removes; ``buffers``: running statistics. ``versions``: of the packages that
+    made it.
     """
 
     inputs: tuple[InputSpec, ...]

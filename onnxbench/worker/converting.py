@@ -105,11 +105,8 @@ def main() -> None:
 
 def _convert(job: JsonObject, stage: _Stage) -> JsonObject:
     request = ExportRequest.read(job["request"])
-    with stage.phase_of("import"):
-        exporter: Exporter = _attribute(job["exporter"])()
-        for module in exporter.modules:
-            importlib.import_module(module)
     with stage.phase_of("load"):
+        exporter: Exporter = _attribute(job["exporter"])()
         source = exporter.load(request)
         facts = source.facts
     with stage.phase_of("reference"):
