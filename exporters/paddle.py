@@ -68,10 +68,10 @@ class PaddleExporter:
                 pretrained=request.weights == "pretrained",
                 arguments=dict(request.arguments),
             )
-        network.eval()
-        if request.weights == "random":
-            _paddle_weights.randomise(network, _sample(request, 2), request.seed)
-        notes = _paddle_zoo.fuse(network) if request.fuse else ()
+            network.eval()
+            if request.weights == "random":
+                _paddle_weights.randomise(network, _sample(request, 2), request.seed)
+            notes = _paddle_zoo.fuse(network) if request.fuse else ()
         return PaddleSource(network, request, notes)
 
 
@@ -210,7 +210,10 @@ class PaddleSource:
             )
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        return onnx.load_from_string(text), {tensor.name: tensor.numpy() for tensor in tensors}
+        weights = {tensor.name: tensor.numpy() for tensor in tensors}
+        if len(weights) < len({id(tensor) for tensor in tensors}):
+            raise ExportError("two of the network's tensors have one name", "report its name")
+        return onnx.load_from_string(text), weights
 
 
 def _inputs(request: ExportRequest) -> tuple[InputSpec, ...]:
