@@ -7,7 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from onnxbench.registry import Registered
-    from onnxbench.types import Capability
+    from onnxbench.types import Capability, ModelSpec
 
 list_app = typer.Typer(
     help="List models, runtimes, exporters, environments, devices or runs.", no_args_is_help=True
@@ -20,26 +20,88 @@ _Store = Annotated[Path | None, typer.Option("--store", help="The results file."
 
 @list_app.command()
 def models(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(help="Ids, or wildcards such as 'resnet*'.", show_default=False),
+    ] = None,
     catalog: _Models = None,
     suite: Annotated[str | None, typer.Option(help="Only the models of this suite.")] = None,
+    family: Annotated[
+        list[str] | None, typer.Option(help="Only these families; a comma list, or repeated.")
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(help="Only models with all of these tags; a comma list, or repeated."),
+    ] = None,
     json: _Json = False,
 ) -> None:
-    """Models of the catalogue, and its suites."""
+    """Models of the catalogue, and what is published about them."""
+    from dataclasses import asdict
+
     from onnxbench.catalog import load
+    from onnxbench.report import format as fmt
 
     entries = load(catalog)
-    chosen = entries.suite(suite) if suite is not None else list(entries.models.values())
-    rows = [
-        {
-            "id": spec.id,
-            "source": spec.source,
-            "family": spec.family,
-            "weights": spec.weights,
-            "suites": [name for name, ids in entries.suites.items() if spec.id in ids],
-        }
-        for spec in chosen
+    every = list(entries.models.values())
+    families = _known("family", family, {spec.family for spec in every if spec.family})
+    tags = _known("tag", tag, {each for spec in every for each in spec.tags})
+    wanted = [spec.id for spec in entries.suite(suite)] if suite is not None else entries.models
+    chosen = [
+        spec
+        for spec in (entries.select(models) if models else every)
+        if spec.id in wanted
+        and (not families or spec.family in families)
+        and tags <= set(spec.tags)
     ]
-    _show("models", rows, json, f"catalogue: {entries.path}")
+    if json:
+        rows = [
+            {
+                "id": spec.id,
+                "source": spec.source,
+                "family": spec.family,
+                "weights": spec.weights,
+                "tags": list(spec.tags),
+                "suites": [name for name, ids in entries.suites.items() if spec.id in ids],
+                "published": [asdict(each) for each in spec.published],
+            }
+            for spec in chosen
+        ]
+    else:
+        rows = [_in_short(spec) for spec in chosen]
+    count = fmt.plural(len(chosen), "model")
+    count += "" if len(chosen) == len(every) else f" of {len(every)}"
+    _show("models", rows, json, f"{count}; catalogue: {entries.path}")
+
+
+def _known(noun: str, asked: list[str] | None, valid: set[str]) -> set[str]:
+    """Return the names of comma lists. Raises UsageError, with the nearest, for an unknown one."""
+    from onnxbench.cli import values
+    from onnxbench.errors import UsageError
+    from onnxbench.suggest import did_you_mean
+
+    found = {name for text in asked or () for name in values.names(text)}
+    for name in sorted(found - valid):
+        raise UsageError(f"no model has the {noun} {name}", did_you_mean(name, valid))
+    return found
+
+
+def _in_short(spec: "ModelSpec") -> dict[str, Any]:
+    """Return a line of the table; of a figure that several publish, the first."""
+    from onnxbench.report import format as fmt
+
+    top1, params, macs = (
+        next((value for each in spec.published if (value := getattr(each, name)) is not None), None)
+        for name in ("top1", "params", "macs")
+    )
+    return {
+        "id": spec.id,
+        "source": spec.source,
+        "family": spec.family,
+        "weights": spec.weights,
+        "params": None if params is None else fmt.amount(params, ""),
+        "MACs": None if macs is None else fmt.amount(macs, ""),
+        "top-1": None if top1 is None else f"{top1:.1f} %",
+    }
 
 
 @list_app.command()

@@ -50,14 +50,14 @@ class Request:
 
 
 def specs(models: Sequence[str], suite: str | None, catalog: Path | None) -> tuple[ModelSpec, ...]:
-    """Return the models that were named: files, ids, a suite, or else the default suite."""
+    """Return the models that were named: files, ids or wildcards, a suite, or the default suite."""
     from onnxbench.catalog import DEFAULT_SUITE, load
 
     found = [artifacts.spec_for_file(m) for m in models if artifacts.is_file_argument(m)]
     ids = [model for model in models if not artifacts.is_file_argument(model)]
     if ids or suite is not None or not models:
         entries = load(catalog)
-        found += [entries.find(model_id) for model_id in ids]
+        found += entries.select(ids)
         if suite is not None or not models:
             found += entries.suite(suite or DEFAULT_SUITE)
     if not found:
