@@ -17,7 +17,7 @@ _OUT = "Output"
 def run(
     models: Annotated[
         list[str] | None,
-        typer.Argument(help="ONNX files, or ids from models.yaml.", show_default=False),
+        typer.Argument(help="ONNX files, or ids or wildcards of models.yaml.", show_default=False),
     ] = None,
     suite: Annotated[
         str | None, typer.Option(help="Run a suite of models.yaml.", rich_help_panel=_WHAT)
