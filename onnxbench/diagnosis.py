@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from onnxbench import __version__, registry, selfproof
+from onnxbench import __version__, environments, registry, selfproof
 from onnxbench.probes import cpu, host, memory, noise
 from onnxbench.targets import lock
 
@@ -37,6 +37,7 @@ def diagnose(runtimes: list[Capability]) -> JsonObject:
         "threads_reason": threads_reason,
         "memory_available_bytes": memory.available_bytes(),
         "runtimes": [asdict(runtime) for runtime in runtimes],
+        "environments": [_environment(name) for name in environments.names()],
         "plugin_problems": [
             f"{plugin.name} ({plugin.distribution}): {plugin.problem}"
             for plugin in (*registry.runtimes(), *registry.exporters())
@@ -46,6 +47,17 @@ def diagnose(runtimes: list[Capability]) -> JsonObject:
         "measuring": str(holder) if holder is not None else None,
         "host": [asdict(check) for check in noise.checks()],
         "self_proof": selfproof.recall(),
+    }
+
+
+def _environment(name: str) -> JsonObject:
+    """Return what there is to say of one environment that `onnxbench install` made."""
+    made = environments.installed(name)
+    return {
+        "name": name,
+        "python": made.python if made else None,
+        "size_bytes": made.size_bytes if made else None,
+        "problem": environments.why_unusable(name),
     }
 
 

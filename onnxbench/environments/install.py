@@ -180,7 +180,7 @@ def _step(
         child.run(argv, say, folder=folder)
     except child.Failed as failed:
         reason = _last_meaningful(failed.lines)
-        raise InstallError(f"{recipe.name}: {reason}", _hint(failed.lines)) from failed
+        raise InstallError(f"{recipe.name}: {reason}", _hint(recipe, failed.lines)) from failed
     except OSError as error:
         message = f"{recipe.name}: cannot start {argv[0]}: {error.strerror}"
         raise InstallError(message, "onnxbench doctor") from error
@@ -198,7 +198,7 @@ def _last_meaningful(lines: Sequence[str]) -> str:
     return (errors or others or ["pip failed without a word"])[-1]
 
 
-def _hint(lines: Sequence[str]) -> str:
+def _hint(recipe: Recipe, lines: Sequence[str]) -> str:
     """Return what to do about a failed command, from what it printed."""
     text = "\n".join(lines)
     if re.search(r"No space left on device|Disk quota exceeded", text):
@@ -210,8 +210,8 @@ def _hint(lines: Sequence[str]) -> str:
         )
     if re.search(r"No matching distribution found", text):
         return (
-            "the index that pip is set up for has no such file for this Python and processor: "
-            "pip config list"
+            "the index that pip is set up for (pip config list) has no such file for this Python "
+            f"and processor{recipe.note and f'; {recipe.note}'}"
         )
     return "all that was said: the same command, with 2>&1 | cat behind it"
 

@@ -89,10 +89,10 @@ def python_of(folder: Path) -> Path:
 def names() -> list[str]:
     """Return the names of all environments that are here, complete or not."""
     try:
-        found = [entry.name for entry in (home() / "environments").iterdir() if is_ours(entry)]
+        found = [each.name for each in (home() / "environments").iterdir() if is_ours(each)]
     except OSError:  # nothing was ever installed
         return []
-    return sorted(found)
+    return sorted(filter(_NAME.fullmatch, found))
 
 
 def is_ours(folder: Path) -> bool:

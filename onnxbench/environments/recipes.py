@@ -17,7 +17,8 @@ class Recipe:
     ``python``: first and last minor version that all of them have files for. ``modules``: what
     must import before the environment counts as made. ``size_bytes``: about what it takes on disk.
     ``extra``: the extra of onnxbench that puts the same into the user's own environment, "" where
-    its pins clash with ours. ``note``: what else there is to know, in one sentence.
+    its pins clash with ours. ``note``: why pip may find no files for it, said when
+    it did not.
     """
 
     name: str

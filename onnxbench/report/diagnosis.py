@@ -22,7 +22,7 @@ def diagnosis_text(found: Mapping[str, Any], *, width: int) -> RenderableType:
     """Return `onnxbench.diagnosis.diagnose`'s document for ``width`` cells."""
     return Group(
         _section("here", _here(found), width),
-        _section("runtimes", _runtimes(found), width),
+        _section("runtimes and environments", _runtimes(found), width),
         _section("what makes this host noisy", _host(found), width),
         _section("self-proof", _self_proof(found["self_proof"]), width),
     )
@@ -51,6 +51,14 @@ def _runtimes(found: Mapping[str, Any]) -> Iterator[Finding]:
         else:
             said = f"missing: {runtime['reason']}; {runtime['hint']}"
         yield Finding(safe_text(runtime["runtime"]), said)
+    for environment in found["environments"]:
+        name, problem = safe_text(environment["name"]), environment["problem"]
+        said = (
+            f"unusable: {problem}; onnxbench list environments"
+            if problem
+            else f"Python {environment['python']}, {fmt.size(environment['size_bytes'])}"
+        )
+        yield Finding("warn" if problem else "ok", safe_text(f"environment {name}: {said}", 500))
     for clash in found["clashes"]:
         packages = " and ".join(clash["packages"])
         yield Finding("warn", f"{packages} overwrite one another: {clash['repair']}")

@@ -136,8 +136,16 @@ def test_what_an_interrupted_install_left_is_listed_and_can_be_removed(
     assert rows["torch"]["status"] == "unusable: its installation did not end"
     assert rows["torch"]["hint"] == "onnxbench install torch"
     assert rows["of-an-older-version"]["hint"] == "onnxbench uninstall of-an-older-version"
+    (row,) = (row for row in doctor(typed) if row["name"] == "torch")
+    assert row["problem"] == "its installation did not end"
+    assert "environment torch: unusable" in typed("doctor").out
     assert typed("uninstall", "timm", "of-an-older-version").code == 0
     assert environments.names() == []
+
+
+def doctor(typed: Typed) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = typed("doctor", "--json").document["doctor"]["environments"]
+    return found
 
 
 class TestListExporters:

@@ -101,9 +101,10 @@ def test_an_environment_is_made_found_left_alone_rebuilt_and_removed(place: Path
 @pytest.mark.usefixtures("fast")
 def test_what_pip_cannot_get_is_named_and_nothing_stays(place: Path) -> None:
     with pytest.raises(InstallError) as caught:
-        install(recipe("needy==1.0"), say=quiet)
+        install(recipe("needy==1.0", note="only on the moon"), say=quiet)
     assert "little: No matching distribution found for nobody-has-this" in caught.value.message
-    assert "pip config" in caught.value.hint
+    assert "pip config list" in caught.value.hint
+    assert caught.value.hint.endswith("only on the moon")
     assert folders(place) == []
 
 

@@ -127,6 +127,14 @@ def test_a_folder_of_somebody_else_is_neither_listed_nor_taken(place: Path) -> N
     assert (folder / "precious").exists()
 
 
+def test_a_folder_with_an_impossible_name_is_passed_over(place: Path) -> None:
+    folder = place / "environments" / "\x1b[31m"
+    folder.mkdir(parents=True)
+    (folder / MARKER).touch()
+    assert names() == []
+    assert all_installed() == []
+
+
 def test_a_link_is_not_followed(little: Installed) -> None:
     link = little.folder.with_name("link")
     link.symlink_to(little.folder)
