@@ -132,8 +132,7 @@ class PaddleSource:
         """
         import onnx  # noqa: PLC0415
 
-        proto, weights = self._convert()
-        graph = Graph(proto.graph, weights)
+        proto, graph = self._convert()
         if missing := graph.missing():
             raise ExportError(
                 f"paddle2onnx wrote names without a value: {', '.join(sorted(missing)[:3])}",
@@ -181,8 +180,8 @@ class PaddleSource:
         finally:
             del self._network.forward
 
-    def _convert(self) -> tuple[Any, dict[str, Array]]:
-        """Return the ONNX model without weights, and the weights by the names it has for them."""
+    def _convert(self) -> tuple[Any, Graph]:
+        """Return the ONNX model, and its graph with the weights."""
         import onnx  # noqa: PLC0415
         import paddle2onnx.paddle2onnx_cpp2py_export as converter  # noqa: PLC0415
         from paddle import jit  # noqa: PLC0415
@@ -213,7 +212,8 @@ class PaddleSource:
         weights = {tensor.name: tensor.numpy() for tensor in tensors}
         if len(weights) < len({id(tensor) for tensor in tensors}):
             raise ExportError("two of the network's tensors have one name", "report its name")
-        return onnx.load_from_string(text), weights
+        proto = onnx.load_from_string(text)
+        return proto, Graph(proto.graph, weights)
 
 
 def _inputs(request: ExportRequest) -> tuple[InputSpec, ...]:
