@@ -117,7 +117,7 @@ def _download(url: str, folder: str, md5sum: str | None = None) -> str:  # noqa:
             file.writelines(reply.iter_content(1 << 20))
     except OSError as error:  # requests' errors are OSErrors too
         raise ExportError(
-            f"the trained weights cannot be fetched from {url}: {error}",
+            f"the trained weights cannot be fetched from {url} ({type(error).__name__})",
             f"--weights random goes without them; or fetch that address elsewhere and put the file "
             f"into {target.parent}",
         ) from error
