@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _SCOPES = "pkg.torch.onnx.name_scopes"
 """Modules around a node: what ``analyze --by module`` reads. All else that torch notes, stack
 traces with paths above all, differs between machines or says nothing of the network."""
+_FOLDED_INTO = ("Conv", "ConvTranspose", "Gemm")
 _INSIDE_BYTES = 100 * 10**6
 """Weights up to this size stand in the model file itself, which is then the only file."""
 
@@ -65,13 +66,27 @@ def _strip(model: Any) -> None:
         for value in (*graph.inputs, *graph.initializers.values()):
             _strip_value(value)
         for node in graph.all_nodes():
-            scopes = node.metadata_props.get(_SCOPES)
+            scopes = _scopes(node)
             node.metadata_props.clear()
             if scopes is not None:
                 node.metadata_props[_SCOPES] = scopes
             node.doc_string = None
             for value in node.outputs:
                 _strip_value(value)
+
+
+def _scopes(node: Any) -> str | None:
+    """Return the modules around ``node``, outermost first, as torch writes them."""
+    scopes: str | None = node.metadata_props.get(_SCOPES)
+    weight = node.inputs[1].name if len(node.inputs) > 1 and node.inputs[1] is not None else ""
+    if scopes is None or "batch_norm" not in scopes or not weight.endswith(".weight"):
+        return scopes
+    if node.op_type not in _FOLDED_INTO:
+        return scopes
+    # Folding passes the normalisation's place on to the layer that it is folded into.
+    levels = weight.split(".")[:-1]
+    path = [".".join(levels[: depth + 1]) for depth in range(len(levels))]
+    return repr(["", *path, node.op_type.lower()])
 
 
 def _strip_value(value: Any) -> None:
