@@ -34,6 +34,12 @@ class TorchExporter:
     distributions = ("torch", "onnx", "onnxscript")
     environment = "torch"
 
+    def files(self, location: str) -> list[Path]:
+        """Return the file that holds the function, as far as it is found without running code."""
+        where = location.rpartition(":")[0]
+        path = Path(where) if where.endswith(".py") else _origin(where)
+        return [path] if path is not None and path.is_file() else []
+
     def load(self, request: ExportRequest) -> Source:
         """Build the network with its weights. Raises ExportError."""
         from . import _torch_libraries, _torch_package, _torch_random, _torch_source  # noqa: PLC0415
@@ -57,6 +63,17 @@ class TorchExporter:
             ),
             request,
         )
+
+
+def _origin(module: str) -> Path | None:
+    """Return the file of ``package.module``; its packages are not imported."""
+    top, *rest = module.split(".")
+    spec = importlib.util.find_spec(top)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        for path in (Path(folder, *rest).with_suffix(".py"), Path(folder, *rest, "__init__.py")):
+            if path.is_file():
+                return path
+    return None
 
 
 def _function(location: str) -> Callable[..., Any]:

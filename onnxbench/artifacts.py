@@ -102,19 +102,23 @@ class ArtifactFolder:
             with contextlib.suppress(FileExistsError):  # another process kept the same bytes
                 ready.rename(home)
         files = [_described(home / name, f"{sha256}/{name}") for name in names]
-        complete = {"schema": SCHEMA, "key": key, "sha256": sha256, "files": files, **sidecar}
-        _replace(home / SIDECAR, complete)
-        self._request(key).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _replace(self._request(key), complete)
-        return Kept(home / MODEL_FILE, complete)
+        sidecar = {"schema": SCHEMA, "key": key, "sha256": sha256, "files": files, **sidecar}
+        return Kept(home / MODEL_FILE, self._remember(key, sidecar, home / SIDECAR))
 
     def note(self, model: Path, files: list[Path], key: str, sidecar: JsonObject) -> Kept:
         """Remember a file that stays where it is; ``files``: the model and its external data."""
         described = [_described(path, str(path)) for path in files]
-        complete = {"schema": SCHEMA, "key": key, "files": described, **sidecar}
-        self._request(key).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _replace(self._request(key), complete)
-        return Kept(model, complete)
+        sidecar = {"schema": SCHEMA, "key": key, "files": described, **sidecar}
+        return Kept(model, self._remember(key, sidecar))
+
+    def _remember(self, key: str, sidecar: JsonObject, *also: Path) -> JsonObject:
+        """Write the sidecar; return it as it will be read."""
+        request = self._request(key)
+        request.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for path in (*also, request):
+            _replace(path, sidecar)
+        read: JsonObject = json.loads(json.dumps(sidecar))
+        return read
 
     def _request(self, key: str) -> Path:
         return self.root / "requests" / f"{key}.json"

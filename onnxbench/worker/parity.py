@@ -20,15 +20,17 @@ float32 sums taken in another order differ by 1e-7 to 1e-4 of that scale over a 
 wrong graph (a missing bias, another padding, a swapped axis) differs by 1e-2 and more.
 """
 
+TIE = 1e-5
+"""Two classes nearer than this share of the largest value are one winner: rounding may pick."""
+
 
 def compare(got: Sequence[Array], reference: Sequence[Array]) -> JsonObject:
     """Return how far the outputs ``got`` are from ``reference``, both in the same order.
 
     ``max_abs``: largest |got - reference|. ``scale``: largest |reference|. ``relative``: the
-    first by the second, per output, the worst of them. ``top1_agree``: share of rows along the
-    last axis with the same largest element, ties within the error counted as agreement; None for
-    outputs that have no such axis. ``passed``: same shapes, all finite, ``relative`` at most
-    `TOLERANCE`, ``top1_agree`` 1.
+    first by the second, per output, the worst of them. ``top1_agree``: share of items with the
+    same largest class, `TIE` taken for agreement; None where no output is (items, classes).
+    ``passed``: same shapes, all finite, ``relative`` at most `TOLERANCE`, ``top1_agree`` 1.
     """
     if len(got) != len(reference):
         return _failed(f"{len(got)} outputs, the source gives {len(reference)}")
@@ -47,11 +49,11 @@ def compare(got: Sequence[Array], reference: Sequence[Array]) -> JsonObject:
         largest = float(np.abs(truth).max(initial=0.0))
         max_abs, scale = max(max_abs, error), max(scale, largest)
         relative = max(relative, error / largest if largest else float(error > 0))
-        if truth.ndim >= 2 and truth.shape[-1] > 1:
-            agree.append(_top1_agree(wide, truth, error))
+        if truth.ndim == 2 and truth.size:
+            agree.append(_top1_agree(wide, truth, TIE * largest))
     top1 = min(agree) if agree else None
     passed = relative <= TOLERANCE and top1 in (None, 1.0)
-    reason = "" if passed else f"differs by {relative:.2g} of the largest value {scale:.3g}"
+    reason = "" if passed else _difference(relative, scale, top1)
     return {
         "max_abs": max_abs,
         "scale": scale,
@@ -84,12 +86,15 @@ def worst(cases: Sequence[JsonObject]) -> JsonObject:
     }
 
 
-def _top1_agree(ours: Array, theirs: Array, error: float) -> float:
-    """Return the share of rows whose largest element is the reference's, near ties included."""
-    ours, theirs = (each.reshape(-1, each.shape[-1]) for each in (ours, theirs))
-    rows = np.arange(len(theirs))
-    gap = theirs.max(axis=1) - theirs[rows, ours.argmax(axis=1)]
-    return float((gap <= 2 * error).mean()) if len(rows) else 1.0
+def _top1_agree(ours: Array, theirs: Array, tie: float) -> float:
+    """Return the share of rows where ours has its largest element at one of theirs."""
+    chosen = theirs[np.arange(len(theirs)), ours.argmax(axis=1)]
+    return float((theirs.max(axis=1) - chosen <= tie).mean())
+
+
+def _difference(relative: float, scale: float, top1: float | None) -> str:
+    difference = f"differs by {relative:.2g} of the largest value {scale:.3g}"
+    return difference if relative > TOLERANCE else f"top-1 agrees for {top1:.0%}; {difference}"
 
 
 def _failed(reason: str) -> JsonObject:

@@ -46,6 +46,7 @@ def place(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "ONNXBENCH_STORE": tmp_path / "results.db",
         "ONNXBENCH_LOCK": tmp_path / "lock",
         "ONNXBENCH_CACHE": cache,
+        "ONNXBENCH_HOME": tmp_path / "home",
         "TMPDIR": temporary,
         "COLUMNS": 80,
     }.items():
