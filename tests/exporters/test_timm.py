@@ -156,7 +156,7 @@ def test_fuse_gives_the_form_that_runs(load: Load) -> None:
     # 22 layers of a 3x3 and a 1x1 convolution each become one.
     assert trained.counts().convolutions == 44  # type: ignore[union-attr]
     assert fused.counts().convolutions == 22  # type: ignore[union-attr]
-    assert fused.facts.params < trained.facts.params
+    assert (trained.facts.params, fused.facts.params) == (9_108_968, 8_309_384)
     assert fused.facts.buffers == 0
     picture = [np.random.default_rng(0).standard_normal((1, 3, 224, 224), dtype=np.float32)]
     (a,), (b,) = trained.run(picture), fused.run(picture)
