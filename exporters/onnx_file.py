@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from onnxbench.errors import ExportError
 from onnxbench.sources import BATCH, MODEL_FILE, InputSpec, SourceFacts, Written
 
+from ._onnxruntime import open_session
 from ._passes import save
 
 if TYPE_CHECKING:
@@ -68,13 +69,8 @@ class OnnxFile:
 
     def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
         """Return what ONNX Runtime gives for the file as it is."""
-        import onnxruntime  # noqa: PLC0415
-
         if self._session is None:
-            onnxruntime.set_default_logger_severity(3)
-            self._session = onnxruntime.InferenceSession(
-                self._request.location, providers=["CPUExecutionProvider"]
-            )
+            self._session = open_session(self._request.location)
         names = [each.name for each in self.facts.inputs]
         found: Sequence[Array] = self._session.run(None, dict(zip(names, inputs, strict=True)))
         return found

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import urllib.error
 import urllib.request
+from http.client import HTTPException
 from typing import TYPE_CHECKING
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 from onnxbench.errors import ExportError, UsageError
@@ -42,8 +43,8 @@ class UrlExporter:
         path = folder / MODEL_FILE
         try:
             found = _download(spec.location, path)
-        except (urllib.error.URLError, OSError, ValueError) as error:
-            reason = getattr(error, "reason", error)
+        except (OSError, HTTPException, ValueError) as error:
+            reason = error if isinstance(error, HTTPError) else getattr(error, "reason", error)
             raise ExportError(
                 f"{spec.location} cannot be downloaded: {reason}",
                 "check the address and the network, or give the file itself: source: file:PATH",

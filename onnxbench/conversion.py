@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from onnxbench.sources import ExportRequest
     from onnxbench.types import ChildResult, ErrorDoc, JsonObject, ModelSpec
 
+JUDGE = "onnxbench.exporters._onnxruntime:open_session"
 PASSES = {"simplify": "onnxbench.exporters._passes:simplify"}
 PHASES = ("import", "load", "reference", "count", "write", "passes", "run")
 
@@ -123,6 +124,7 @@ class Conversion:
             replace(self.interpreter, path=Path(sys.executable)) if here else self.interpreter,
             {
                 "work": "verify",
+                "judge": JUDGE,
                 "model": str(model),
                 "reference": str(reference),
                 "cases": cases,

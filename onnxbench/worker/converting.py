@@ -181,16 +181,12 @@ def _save(path: Path, arrays: dict[str, Array]) -> None:
 def _verify(job: JsonObject, stage: _Stage) -> JsonObject:
     with stage.phase_of("import"):
         import numpy as np  # noqa: PLC0415
-        import onnxruntime  # noqa: PLC0415
 
         from onnxbench.worker.parity import compare, worst  # noqa: PLC0415
+
+        open_session = _attribute(job["judge"])
     with stage.phase_of("load"):
-        onnxruntime.set_default_logger_severity(3)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = job["threads"]
-        session = onnxruntime.InferenceSession(
-            job["model"], options, providers=["CPUExecutionProvider"]
-        )
+        session = open_session(job["model"], job["threads"])
         names = [each.name for each in session.get_inputs()]
     found = []
     with stage.phase_of("run"), np.load(job["reference"], allow_pickle=False) as arrays:
@@ -201,7 +197,6 @@ def _verify(job: JsonObject, stage: _Stage) -> JsonObject:
             found.append({"batch": batch, **compare(got, wanted)})
     parity = worst(found)
     parity["reference"] = job["source"]
-    parity["runtime"] = f"onnxruntime {onnxruntime.__version__}"
     return {"parity": parity}
 
 

@@ -163,6 +163,6 @@ def test_wheel_works_where_the_clone_is_not(elsewhere: Path) -> None:
         "from onnxbench import catalog, registry\n"
         "spec = catalog.load().find('squeezenet-light')\n"
         "exporter = registry.load(registry.find_exporter(spec.scheme))\n"
-        "print(exporter.export(spec, None))\n"
+        "print(exporter.locate(spec, None))\n"
     )
     assert "light_squeezenet.onnx" in run("python", "-c", code)
