@@ -44,7 +44,10 @@ class UrlExporter:
         try:
             found = _download(spec.location, path)
         except (OSError, HTTPException, ValueError) as error:
-            reason = error if isinstance(error, HTTPError) else getattr(error, "reason", error)
+            reason = getattr(error, "reason", error)
+            if isinstance(error, HTTPError):
+                reason = f"HTTP {error.code} {reason}"
+                error.close()
             raise ExportError(
                 f"{spec.location} cannot be downloaded: {reason}",
                 "check the address and the network, or give the file itself: source: file:PATH",
