@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -35,7 +35,8 @@ class Graph:
                 self.values[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
             else:
                 self.nodes.append(node)
-        read = {name for node in self.nodes for name in node.input}
+        self._inner = {name for node in self.nodes for name in _read_inside(node)}
+        read = {name for node in self.nodes for name in node.input} | self._inner
         self.values |= {name: array for name, array in weights.items() if name in read}
 
     def missing(self) -> set[str]:
@@ -67,7 +68,7 @@ class Graph:
         """Write nodes and constants back; every node gets a name, what nobody reads goes."""
         from onnx import numpy_helper  # noqa: PLC0415
 
-        read = {name for node in self.nodes for name in node.input}
+        read = {name for node in self.nodes for name in node.input} | self._inner
         count: Counter[str] = Counter()
         for node in self.nodes:
             node.name = f"{node.op_type}_{count[node.op_type]}"
@@ -82,7 +83,7 @@ class Graph:
         same: dict[str, str] = {}
         for node in self.nodes:
             node.input[:] = [same.get(name, name) for name in node.input]
-            if node.op_type == "Identity":
+            if node.op_type == "Identity" and node.output[0] not in self._inner:
                 same[node.output[0]] = node.input[0]
             else:
                 kept.append(node)
@@ -109,6 +110,7 @@ class Graph:
         """Let each ``first`` absorb the ``second`` that is the only reader of its result."""
         readers = Counter(name for node in self.nodes for name in node.input)
         readers.update(value.name for value in self._proto.output)
+        readers.update(self._inner)
         makers = {node.output[0]: node for node in self.nodes if node.op_type == first}
         kept = []
         for node in self.nodes:
@@ -153,6 +155,15 @@ class Graph:
         }
         conv.input[1:] = names
         return True
+
+
+def _read_inside(node: Any) -> Iterator[str]:
+    """Yield the names that the branches of ``node`` read, their own ones among them."""
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            yield from inner.input
+            yield from _read_inside(inner)
+        yield from (value.name for value in attribute.g.output)
 
 
 def name_batch(values: Sequence[Any], name: str) -> None:
