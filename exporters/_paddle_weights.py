@@ -1,6 +1,6 @@
 """Random weights under which a paddle network computes like a trained one.
 
-The rules are those of ``_torch_random``. Why they are needed here: a network as it is built
+The rules are those of ``_torch_random``, which says why biases are large. Why the others are needed here: a network as it is built
 normalises by a mean of 0 and a variance of 1, which its activations do not have. They grow from
 layer to layer: in RedNet, whose involutions multiply activations by activations, until they
 overflow to NaN, in GhostNet until the rounding of float32 is worth whole numbers.
@@ -40,10 +40,14 @@ def seed_everything(seed: int) -> None:
 
 def batch_norms(network: Any) -> Iterator[Any]:
     """Yield the batch normalisations of ``network``, of paddle's old and new kind."""
+    kinds = _batch_norm_kinds()
+    return (layer for layer in network.sublayers(include_self=True) if isinstance(layer, kinds))
+
+
+def _batch_norm_kinds() -> tuple[type, ...]:
     from paddle import nn  # noqa: PLC0415
 
-    kinds = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBatchNorm)
-    return (layer for layer in network.sublayers(include_self=True) if isinstance(layer, kinds))
+    return nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBatchNorm
 
 
 def statistics(network: Any) -> list[Any]:
@@ -73,6 +77,8 @@ def _drawn(owner: Any, name: str, array: Array, rng: np.random.Generator) -> Any
     low, high = float(array.min()), float(array.max())
     if math.isfinite(low + high) and low != high and max(-low, high) < 1e6:
         return None
+    if name == "bias" and isinstance(owner, _batch_norm_kinds()):
+        return rng.uniform(1.0, 2.0, array.shape)
     if low == high and _SMALL <= abs(low) < 1e6:
         return rng.uniform(0.9, 1.1, array.shape) * low
     if name == "weight" and isinstance(owner, (nn.Conv2D, nn.Linear)):
