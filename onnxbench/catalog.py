@@ -93,7 +93,7 @@ def locate(path: Path | None = None) -> Path:
 def load(path: Path | None = None) -> Catalog:
     """Read and check the catalogue at ``path``, or the one that `locate` finds.
 
-    Relative ``file:`` sources are taken from the folder of the YAML file. Raises CatalogError.
+    Relative paths in sources are taken from the folder of the YAML file. Raises CatalogError.
     """
     path = locate(path)
     source = MarkedYaml.read(path)
@@ -214,8 +214,15 @@ def _preprocess(declared: schema.Preprocess | None) -> Preprocess | None:
 
 
 def _absolute(source: str, folder: Path) -> str:
+    """Return ``source`` with the file that it names, if any, found from anywhere.
+
+    ``SCHEME:path/to/file.py:function`` names one too.
+    """
     scheme, _, location = source.partition(":")
-    return f"file:{(folder / location).absolute()}" if scheme == "file" else source
+    path, _, function = location.rpartition(":")
+    if path.endswith(".py"):
+        return f"{scheme}:{(folder / path).absolute()}:{function}"
+    return f"{scheme}:{(folder / location).absolute()}" if scheme in ("file", "onnx") else source
 
 
 def _suites(

@@ -115,6 +115,13 @@ models:
     assert found.suites == {"default": ("a", "c"), "big": ("a", "c"), "two": ("b", "a")}
 
 
+def test_a_python_file_in_a_source_is_found_from_anywhere(tmp_path: Path) -> None:
+    found = load(tmp_path, LEAST.replace("file:a.onnx", "torch:nets/mine.py:tiny"))
+    assert found.find("a").source == f"torch:{tmp_path / 'nets/mine.py'}:tiny"
+    found = load(tmp_path, LEAST.replace("file:a.onnx", "torch:package.module:tiny"))
+    assert found.find("a").source == "torch:package.module:tiny"
+
+
 def test_absolute_file_source_stays(tmp_path: Path) -> None:
     found = load(tmp_path, LEAST.replace("file:a.onnx", "file:/models/a.onnx"))
     assert found.find("a").source == "file:/models/a.onnx"

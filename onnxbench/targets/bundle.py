@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from importlib.resources.abc import Traversable
 
-MODULES = ("__init__.py", "types.py", "sources.py", "protocols.py", "errors.py")
+MODULES = ("__init__.py", "types.py", "sources.py", "protocols.py", "errors.py", "text.py")
 MEASURING = ("onnxbench.worker", "onnxbench.probes", "onnxbench.runtimes")
 EXPORTING = ("onnxbench.worker", "onnxbench.exporters")
 MAIN = "from onnxbench.worker.{module} import main\n\nmain()\n"

@@ -60,6 +60,20 @@ def test_only_what_a_worker_imports_is_carried(files: dict[str, bytes]) -> None:
     assert all(name.endswith(".py") for name in files)
 
 
+def test_an_exporter_finds_all_of_ours_in_its_bundle() -> None:
+    """An installation of onnxbench beside it would hide what is missing; environments have none."""
+    carried = bundle.exporter_contents("onnxbench.exporters.timm")
+    parents = {"onnxbench/exporters/onnx_light.py"}  # names files: never loaded in a child
+    loaded = {"onnxbench/worker/converting.py", "onnxbench/worker/parity.py"} | {
+        name for name in carried if name.startswith("onnxbench/exporters/")
+    }
+    for name in loaded - parents:
+        for node in ast.walk(ast.parse(carried[name])):
+            path = str(getattr(node, "module", "")).replace(".", "/")
+            if isinstance(node, ast.ImportFrom) and path.startswith("onnxbench/"):
+                assert {f"{path}.py", f"{path}/__init__.py"} & carried.keys(), f"{name}: {path}"
+
+
 def test_a_third_party_adapter_brings_its_own_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
