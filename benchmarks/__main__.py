@@ -3,7 +3,8 @@
 The figures of the static analyzer (``python -m benchmarks analyzer``) compare it with other tools
 and with networks that are exported for it. Both need packages that onnxbench does not:
 ``--other-tools`` is a Python that has what `benchmarks/analyzer/requirements.txt` lists, and
-``--zoo`` a folder that `benchmarks/analyzer/export_zoo.py` has filled.
+``--zoo`` a folder that `benchmarks/analyzer/export_zoo.py` has filled. ``--exported`` is a home of
+onnxbench, for the time of exporting the catalogue again; `benchmarks.zoo` writes docs/zoo.md.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ ANALYZER = (
     "analyzer_traps", "analyzer_light", "analyzer_node_tests", "analyzer_torchvision",
     "analyzer_timm", "analyzer_dynamic", "analyzer_memory", "analyzer_speed", "analyzer_large",
 )  # fmt: skip
-WHEN_NAMED = ("make_run",)
+WHEN_NAMED = ("make_run", "zoo_rerun")
+FOLDERS = {"analyzer": "analyzer.figures", "zoo": "zoo"}
+"""Where the modules of a group of figures are, by the first word of their names."""
+
 NAMES = ALWAYS + ANALYZER + WHEN_NAMED
 
 HERE = Path(__file__).parent
@@ -72,7 +76,7 @@ def measure(name: str, *, tiny: bool) -> JsonObject:
         progress(f"waiting: this host is measuring for {safe_text(str(holder), 300)}")
 
     group, _, figure_of = name.partition("_")
-    where = f"analyzer.figures.{figure_of}" if group == "analyzer" else name
+    where = f"{FOLDERS[group]}.{figure_of}" if group in FOLDERS else name
     module = importlib.import_module(f"benchmarks.{where}")
     with measuring_lock(f"python -m benchmarks {name}", on_wait=say):
         progress(f"{name} ...")
@@ -99,6 +103,9 @@ def _arguments() -> argparse.Namespace:
         "--other-tools", metavar="PYTHON", help=f"that has them ({given.OTHER_TOOLS})"
     )
     parser.add_argument("--zoo", metavar="FOLDER", help=f"of exported networks ({given.ZOO})")
+    parser.add_argument(
+        "--exported", metavar="HOME", help=f"with all of the catalogue ({given.EXPORTED})"
+    )
     asked = parser.parse_args()
     for name in asked.names:
         if name not in (*NAMES, "analyzer"):
@@ -106,7 +113,10 @@ def _arguments() -> argparse.Namespace:
     if asked.tiny and asked.write:
         parser.error("--tiny numbers are not published: leave --write out")
     asked.names = expanded(asked.names)
-    for variable, value in ((given.OTHER_TOOLS, asked.other_tools), (given.ZOO, asked.zoo)):
+    needed = {
+        given.OTHER_TOOLS: asked.other_tools, given.ZOO: asked.zoo, given.EXPORTED: asked.exported
+    }  # fmt: skip
+    for variable, value in needed.items():
         if value is not None:
             os.environ[variable] = value
     return asked

@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from benchmarks.figure import Figure
@@ -23,7 +23,8 @@ What onnxbench promises about itself, and what was measured. This page is writte
 `python -m benchmarks --write`, from a clone; each figure carries its own date and machine. All that
 was measured is in `benchmarks/results.json`. The figures of the static analyzer, by
 `python -m benchmarks analyzer --write --other-tools PYTHON --zoo FOLDER`, need the other tools and
-the exported networks that `benchmarks/analyzer/requirements.txt` and `export_zoo.py` bring.
+the exported networks that `benchmarks/analyzer/requirements.txt` and `export_zoo.py` bring;
+`zoo_rerun` needs `--exported HOME`, a home of onnxbench in which all of the catalogue is exported.
 """
 
 
@@ -49,8 +50,8 @@ def keep(name: str, found: JsonObject, results: Path, page: Path, order: Sequenc
     kept[name] = json.loads(json.dumps(found, allow_nan=False))
     kept = {known: kept[known] for known in order if known in kept}
     lines = (f"{json.dumps(known)}: {json.dumps(kept[known])}" for known in kept)
-    _replace(results, "{\n" + ",\n".join(lines) + "\n}\n")
-    _replace(page, render(kept))
+    replace(results, "{\n" + ",\n".join(lines) + "\n}\n")
+    replace(page, render(kept))
 
 
 def render(kept: Mapping[str, JsonObject]) -> str:
@@ -67,7 +68,7 @@ def render(kept: Mapping[str, JsonObject]) -> str:
         for name, found in kept.items()
     ]
     sections = [line for name, found in kept.items() for line in _section(name, found)]
-    return "\n".join([HEAD, *_table(rows), *sections]) + "\n"
+    return "\n".join([HEAD, *table_lines(rows), *sections]) + "\n"
 
 
 def _section(name: str, found: JsonObject) -> Iterator[str]:
@@ -75,12 +76,13 @@ def _section(name: str, found: JsonObject) -> Iterator[str]:
     yield f"Target: {found['target']}. Measured: **{found['measured']}**.\n"
     yield f"{found['method']}\n"
     if found["table"]:
-        yield from _table(found["table"])
+        yield from table_lines(found["table"])
         yield ""
-    yield _machine(found["machine"])
+    yield machine_line(found["machine"])
 
 
-def _machine(machine: JsonObject) -> str:
+def machine_line(machine: JsonObject) -> str:
+    """Return one line about ``machine``, what `benchmarks.machine.since` tells."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     hypervisor = f", under {machine['hypervisor']}" if machine["hypervisor"] else ""
     average = machine["load_average"]
@@ -100,14 +102,16 @@ def _told(text: str, value: float | None, otherwise: str) -> str:
     return otherwise if value is None else text.format(value)
 
 
-def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def table_lines(rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table in Markdown, the first of ``rows`` its header."""
     for number, row in enumerate(rows):
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
         if number == 0:
             yield "|" + "---|" * len(row)
 
 
-def _replace(path: Path, text: str) -> None:
+def replace(path: Path, text: str) -> None:
+    """Write ``path`` at once: nobody sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
     fresh.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What the analyzer's figures need and no package of ours brings: variables say where it is."""
+"""What some figures need and no package of ours brings: variables say where it is."""
 
 from __future__ import annotations
 
@@ -7,3 +7,6 @@ OTHER_TOOLS = "ONNXBENCH_OTHER_TOOLS"
 
 ZOO = "ONNXBENCH_ZOO"
 """A folder of exported networks."""
+
+EXPORTED = "ONNXBENCH_EXPORTED"
+"""A home of onnxbench in which all of the catalogue is exported with random weights."""

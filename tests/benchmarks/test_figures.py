@@ -24,7 +24,7 @@ def test_a_figure_can_be_measured(name: str, tmp_path: Path) -> None:
         pytest.skip("not a clone: there is nothing to clone again")
     environment = {
         **os.environ, "ONNXBENCH_LOCK": str(tmp_path / "lock"), "COLUMNS": "200",
-        given.OTHER_TOOLS: "", given.ZOO: "",
+        given.OTHER_TOOLS: "", given.ZOO: "", given.EXPORTED: "",
     }  # fmt: skip
     ended = subprocess.run(
         [sys.executable, "-m", "benchmarks", name, "--tiny"],
