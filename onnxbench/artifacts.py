@@ -14,6 +14,7 @@ rename, so that nobody sees half an export; what an interrupted one left is remo
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import json
 import os
 import shutil
@@ -74,12 +75,13 @@ class ArtifactFolder:
         """Yield an empty folder on the same file system, removed at the end whatever happens."""
         partial = self.root / "partial"
         partial.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _sweep(partial)
-        folder = Path(tempfile.mkdtemp(dir=partial))
-        # Held until the process ends, so that another one's sweep leaves the folder alone.
-        lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-        try:
+        with _alone(self.root):
+            _sweep(partial)
+            folder = Path(tempfile.mkdtemp(dir=partial))
+            # Held until the process ends, so that another one's sweep leaves the folder alone.
+            lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
             _claim(lock)
+        try:
             yield folder
         finally:
             os.close(lock)
@@ -92,24 +94,26 @@ class ArtifactFolder:
         """
         home = self.root / sha256
         names = [name for name in (MODEL_FILE, DATA_FILE) if (staged / name).exists()]
-        if not all((home / name).exists() for name in names):
-            ready = Path(tempfile.mkdtemp(dir=staged))
-            for name in names:
-                _flush(staged / name)
-                (staged / name).rename(ready / name)
-            if home.exists():  # damaged: somebody removed a file of it
-                shutil.rmtree(home)
-            with contextlib.suppress(FileExistsError):  # another process kept the same bytes
+        for name in names:
+            _flush(staged / name)
+        with _alone(self.root):
+            if not all(_equal(home / name, staged / name) for name in names):
+                ready = Path(tempfile.mkdtemp(dir=staged))
+                for name in names:
+                    (staged / name).rename(ready / name)
+                if home.exists():  # damaged: somebody removed or changed a file of it
+                    shutil.rmtree(home)
                 ready.rename(home)
-        files = [_described(home / name, f"{sha256}/{name}") for name in names]
-        sidecar = {"schema": SCHEMA, "key": key, "sha256": sha256, "files": files, **sidecar}
-        return Kept(home / MODEL_FILE, self._remember(key, sidecar, home / SIDECAR))
+            files = [_described(home / name, f"{sha256}/{name}") for name in names]
+            sidecar = {"schema": SCHEMA, "key": key, "sha256": sha256, "files": files, **sidecar}
+            return Kept(home / MODEL_FILE, self._remember(key, sidecar, home / SIDECAR))
 
     def note(self, model: Path, files: list[Path], key: str, sidecar: JsonObject) -> Kept:
         """Remember a file that stays where it is; ``files``: the model and its external data."""
         described = [_described(path, str(path)) for path in files]
         sidecar = {"schema": SCHEMA, "key": key, "files": described, **sidecar}
-        return Kept(model, self._remember(key, sidecar))
+        with _alone(self.root):
+            return Kept(model, self._remember(key, sidecar))
 
     def _remember(self, key: str, sidecar: JsonObject, *also: Path) -> JsonObject:
         """Write the sidecar; return it as it will be read."""
@@ -146,6 +150,14 @@ def _described(path: Path, name: str) -> JsonObject:
     return {"path": name, "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
 
 
+def _equal(kept: Path, staged: Path) -> bool:
+    """Tell whether the bytes of ``staged`` are in ``kept`` already."""
+    try:
+        return filecmp.cmp(kept, staged, shallow=False)
+    except FileNotFoundError:
+        return False
+
+
 def _flush(path: Path) -> None:
     """Make the file's bytes durable before its name says that they are whole."""
     with path.open("rb+") as file:
@@ -174,6 +186,24 @@ def _sweep(partial: Path) -> None:
                     shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(lock)
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Keep other threads and processes out of the folder, where there are such locks."""
+    try:
+        import fcntl  # noqa: PLC0415 - absent on Windows
+    except ImportError:
+        yield
+        return
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = os.open(root, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a network file system may know none
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _claim(lock: int) -> bool:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -66,8 +67,9 @@ def test_what_was_changed_is_not_found(folder: ArtifactFolder, name: str, damage
     else:
         os.utime(path, ns=(0, 0))
     assert folder.find("k") is None
-    assert kept(folder).path.is_file()  # and it can be made again
-    assert folder.find("k") is not None or damage != "removed"
+    whole = kept(folder).path.with_name(name).read_bytes()
+    assert whole == {MODEL_FILE: b"model", DATA_FILE: b"weights"}[name], "it is made again"
+    assert folder.find("k") is not None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 1}', '{"schema": 2, "files": []}'])
@@ -104,6 +106,20 @@ def test_what_a_killed_export_left_goes_with_the_next(folder: ArtifactFolder) ->
 def test_an_export_that_runs_is_left_alone(folder: ArtifactFolder) -> None:
     with folder.staging() as one, folder.staging() as two:
         assert sorted(left_over(folder)) == sorted([one, two])
+
+
+def test_many_may_keep_the_same_at_the_same_time(folder: ArtifactFolder) -> None:
+    def keep_all(_: int) -> None:
+        for number in range(5):
+            with folder.staging() as staged:
+                (staged / MODEL_FILE).write_bytes(b"model")
+                folder.keep(staged, f"k{number}", f"{number:064}", {"id": "m"})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(keep_all, range(8)))
+    assert left_over(folder) == []
+    assert all(folder.find(f"k{number}") for number in range(5))
+    assert len(list((folder.root / "requests").iterdir())) == 5
 
 
 def test_a_file_that_stays_where_it_is_is_remembered(
