@@ -1,9 +1,10 @@
 """Random weights under which a paddle network computes like a trained one.
 
-The rules are those of ``_torch_random``, which says why biases are large. Why the others are needed here: a network as it is built
-normalises by a mean of 0 and a variance of 1, which its activations do not have. They grow from
-layer to layer: in RedNet, whose involutions multiply activations by activations, until they
-overflow to NaN, in GhostNet until the rounding of float32 is worth whole numbers.
+The rules are those of ``_torch_random``, which says why biases are large. Why they are needed at
+all: a network as paddle builds it normalises by a mean of 0 and a variance of 1, which its
+activations do not have. They grow from layer to layer: in RedNet, whose involutions multiply
+activations by activations, until they overflow to NaN; in GhostNet until the rounding of float32
+is worth whole numbers.
 """
 
 from __future__ import annotations
