@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def load(module: Any, requirement: str) -> str:
 
 def _distribution(requirement: str) -> importlib.metadata.Distribution:
     name = _NAME.match(requirement.strip())
-    hint = f"pip install '{requirement}' into this interpreter, or --weights random"
+    hint = f"{sys.executable} -m pip install '{requirement}', or --weights random"
     if name is None:
         raise ExportError(
             f"weights_from: {requirement!r} is no pip requirement", "write NAME==VERSION"

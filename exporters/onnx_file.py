@@ -59,7 +59,7 @@ class OnnxFile:
             inputs=request.inputs or tuple(map(_input, given)),
             outputs=tuple(each.name for each in proto.graph.output),
             weights="file",
-            params=0,
+            params=None,  # the file is its own source
             norm_params=0,
             buffers=0,
             versions={"python": platform.python_version()}

@@ -237,6 +237,7 @@ def test_a_file_is_rewritten_and_compared_with_itself(
     told = done.kept.sidecar
     assert (told["opset"], told["passes"]) == ({"": 19}, ["simplify"])
     assert told["parity"]["reference"].startswith("onnx ")
+    assert told["counts"]["agree"], told["counts"]["reason"]
     assert done.kept.path != model
 
 
