@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks import machine, page
 from benchmarks.figure import progress
@@ -17,6 +18,11 @@ from benchmarks.zoo import documents, explained, published
 from benchmarks.zoo.render import Zoo, render
 from onnxbench import catalog
 from onnxbench.errors import OnnxBenchError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.zoo.explained import Explanation
 
 PAGE = Path(__file__).parents[2] / "docs" / "zoo.md"
 
@@ -26,7 +32,7 @@ def main() -> int:
     asked = _arguments()
     before = machine.look(1.0)
     try:
-        zoo = compare(asked.exported, asked.kept, asked.models)
+        zoo = compare(asked.exported, asked.kept, explained.EXPLANATIONS, asked.models)
     except OnnxBenchError as error:
         progress(f"{error}\n{error.hint}")
         return 2
@@ -41,7 +47,12 @@ def main() -> int:
     return 1 if open_ else 0
 
 
-def compare(exported: list[Path], kept: list[Path], models: Path | None = None) -> Zoo:
+def compare(
+    exported: Sequence[Path],
+    kept: Sequence[Path],
+    explanations: Sequence[Explanation],
+    models: Path | None = None,
+) -> Zoo:
     """Return what the documents say, beside the catalogue at ``models``.
 
     Raises UsageError for documents that are none, or tell of models that the catalogue lacks, and
@@ -62,11 +73,11 @@ def compare(exported: list[Path], kept: list[Path], models: Path | None = None) 
     ]
     differences = published.differences(known, found.rows, compared)
     comparable = published.comparable(known, found.rows, compared)
-    if old := explained.stale(differences, comparable):
+    if old := explained.stale(differences, comparable, explanations):
         names = ", ".join(f"{each.pattern} ({each.what})" for each in old)
         hint = "remove them from benchmarks/zoo/explained.py"
         raise UsageError(f"explanations that nothing needs any more: {names}", hint)
-    return Zoo(known, found, compared, explained.explain(differences))
+    return Zoo(known, found, compared, explained.explain(differences, explanations))
 
 
 def _arguments() -> argparse.Namespace:

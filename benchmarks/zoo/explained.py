@@ -28,9 +28,7 @@ class Explanation:
 EXPLANATIONS: tuple[Explanation, ...] = ()
 
 
-def explain(
-    found: Sequence[Difference], explanations: Sequence[Explanation] = EXPLANATIONS
-) -> list[Difference]:
+def explain(found: Sequence[Difference], explanations: Sequence[Explanation]) -> list[Difference]:
     """Return ``found``, each with the first explanation that covers it."""
     return [
         replace(each, why=next((e.why for e in explanations if e.covers(each.id, each.what)), ""))
@@ -41,7 +39,7 @@ def explain(
 def stale(
     found: Sequence[Difference],
     comparable: Mapping[tuple[str, What], bool],
-    explanations: Sequence[Explanation] = EXPLANATIONS,
+    explanations: Sequence[Explanation],
 ) -> list[Explanation]:
     """Return the explanations that nothing needs.
 

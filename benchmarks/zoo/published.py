@@ -28,7 +28,7 @@ ROUNDING = {
     "PaddleClas": (10_000, 10_000_000),
     "counted on the file": (1, 1),
 }
-"""Unit of the last place of parameters and of MACs, by what the name of a source begins with."""
+"""Coarsest unit of the last place of parameters and MACs, by the beginning of a source's name."""
 
 KeptMacs = dict[str, dict[str, int]]
 """MACs of graphs with their normalizations apart: by id, then by convention."""
@@ -83,12 +83,14 @@ class Comparison:
 def rounding(published: Published) -> tuple[int, int]:
     """Return the units of the last places of parameters and MACs.
 
-    Of a source that is not in `ROUNDING`: the last digit that is not zero.
+    It is the place of the last digit that is not zero, for a source may print some of its numbers
+    finer than others, but never coarser than `ROUNDING` says.
     """
-    for begins, units in ROUNDING.items():
+    last = (_last_place(published.params), _last_place(published.macs))
+    for begins, (params, macs) in ROUNDING.items():
         if published.source.startswith(begins):
-            return units
-    return _last_place(published.params), _last_place(published.macs)
+            return min(last[0], params), min(last[1], macs)
+    return last
 
 
 def comparisons(spec: ModelSpec, row: Row, kept: KeptMacs) -> list[Comparison]:
@@ -123,22 +125,31 @@ def comparable(
 ) -> dict[tuple[str, What], bool]:
     """Return all that can differ, and whether it was compared."""
     found: dict[tuple[str, What], bool] = {}
-    for model in models:
+    for model, spec in models.items():
         row = rows.get(model)
         found[model, "export"] = row is not None
         found[model, "counts"] = row is not None and row.good
+        for said in spec.published:
+            if said.params is not None or said.macs is not None:
+                found |= {(model, what): False for what, value, _ in _numbers(said) if value}
     for each in compared:
-        said, model = each.published, each.row.id
-        pairs: tuple[tuple[What, object, object], ...] = (
-            ("size", said.size, each.row.sides),
-            ("params", said.params, each.params),
-            ("buffers", said.buffers, each.row.buffers),
-            ("macs", said.macs, each.macs),
-        )
-        for what, published, ours in pairs:
-            if published is not None:
-                found[model, what] = found.get((model, what), True) and ours is not None
+        for what, published, ours in _numbers(each.published, each):
+            if published is not None and ours is not None:
+                found[each.row.id, what] = True
     return found
+
+
+def _numbers(
+    said: Published, compared: Comparison | None = None
+) -> tuple[tuple[What, int | None, object], ...]:
+    """Return what can differ: each published number beside ours, where there is a comparison."""
+    row = None if compared is None else compared.row
+    return (
+        ("size", said.size, row and row.sides),
+        ("params", said.params, compared and compared.params),
+        ("buffers", said.buffers, row and row.buffers),
+        ("macs", said.macs, compared and compared.macs),
+    )
 
 
 def kept_macs(models: Mapping[str, ModelSpec], rows: Iterable[Row]) -> KeptMacs:

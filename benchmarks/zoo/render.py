@@ -41,9 +41,9 @@ and `paddle` includes normalizations and is counted on a graph that keeps them. 
 what it computes at each inference, so MACs that read constants alone are among them there.
 """
 DIFFERENCES = """
-All that differs by more than half a unit of the last published place: 0.001 G and 1 parameter for
-torchvision, 0.01 G and 0.01 M for timm's and PaddleClas' tables, the last digit that is not zero
-for papers.
+All that differs by more than half a unit of the last published place. That is the last digit which
+is not zero, but no coarser than what the table prints: 0.001 G and 1 parameter for torchvision,
+0.01 G and 0.01 M for timm and PaddleClas.
 """
 SLOWEST = 5
 UNEXPLAINED = "**not explained**"
