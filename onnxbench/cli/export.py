@@ -156,6 +156,9 @@ def _print(done: "Sequence[Exported]", seconds: float, *, json: bool) -> None:
         document = {"schema": SCHEMA, "seconds": round(seconds, 3), "artifacts": rows}
         print(dumps(document, indent=2))
         return
+    if not rows:  # interrupted before the first model ended
+        print("nothing was exported")
+        return
     from onnxbench.report.artifacts import artifacts_table
     from onnxbench.report.terminal import console
 
