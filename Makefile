@@ -73,6 +73,8 @@ $(VENV)/.dev-core: $(VENV)/.created $(MANIFEST)
 $(VENV)/.dev: $(VENV)/.created $(MANIFEST)
 	@echo 'Setting up $(VENV) with torch (once, about a minute and 1.4 GB) ...'
 	$(INSTALL) -e '.[dev]'
+	@# Only its 20 photographs are wanted, which a test of real weights names.
+	$(INSTALL) --no-deps foolbox==3.3.4
 	@touch $(VENV)/.cpu $(VENV)/.dev-core $@
 
 $(VENV)/.docs: $(VENV)/.created $(MANIFEST)
