@@ -5,9 +5,10 @@ Whatever goes wrong with a model is a row with a status and a reason; nothing is
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
@@ -17,12 +18,13 @@ from onnxbench import environments, provenance, registry
 from onnxbench.artifacts import ArtifactFolder, Kept
 from onnxbench.conversion import Bounds, Conversion, Failed, inspected
 from onnxbench.errors import ExportError, OnnxBenchError, UsageError
+from onnxbench.fetching import located
 from onnxbench.protocols import Exporter, FileSource
 from onnxbench.sources import ExportRequest, WeightsChoice
 from onnxbench.types import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from onnxbench.environments import Interpreter
     from onnxbench.types import ErrorDoc, JsonObject, ModelSpec, Status
@@ -95,7 +97,7 @@ class Exports:
 
     def all_of(
         self, specs: Sequence[ModelSpec], jobs: int, say: Callable[[ModelSpec], None]
-    ) -> Iterator[Exported]:
+    ) -> Generator[Exported]:
         """Export ``specs``, ``jobs`` at a time; yield each as it ends. ``say``: one begins.
 
         On KeyboardInterrupt, or when the caller stops, what runs is ended first.
@@ -108,14 +110,13 @@ class Exports:
             say(spec)
             return self.export(spec)
 
-        with ThreadPoolExecutor(max_workers=jobs) as pool:
-            running = [pool.submit(one, spec) for spec in specs]
-            try:
-                for future in as_completed(running):
-                    yield future.result()
-            finally:
-                stop.set()
-                pool.shutdown(cancel_futures=True)
+        pool = ThreadPoolExecutor(max_workers=jobs)
+        running = [pool.submit(one, spec) for spec in specs]
+        try:
+            for future in as_completed(running):
+                yield future.result()
+        finally:
+            _end(pool, running, stop)
 
     def export(self, spec: ModelSpec) -> Exported:
         """Export one model, or find it exported already. Never raises for the model's faults."""
@@ -136,7 +137,8 @@ class Exports:
             return ended("error", _document(error))
         except OSError as error:
             message = f"{spec.id} cannot be kept: {error}"
-            return ended("error", _document(ExportError(message, "free disk space, or move it")))
+            hint = "free disk space, or name another folder with ONNXBENCH_HOME"
+            return ended("error", _document(ExportError(message, hint)))
         return ended("ok", None, kept, cached=cached)
 
     def locate(self, spec: ModelSpec, scratch: Path) -> tuple[Path, str | None]:
@@ -147,7 +149,7 @@ class Exports:
         """
         exporter = self._exporter(spec)
         if isinstance(exporter, FileSource) and spec.sha256 is None:
-            return _located(exporter, spec, scratch), spec.weights
+            return located(exporter, spec, scratch, self._bounds()), spec.weights
         done = self.export(spec)
         if done.kept is None:
             assert done.error is not None
@@ -161,15 +163,13 @@ class Exports:
 
     def _kept(self, spec: ModelSpec) -> tuple[Kept, bool]:
         exporter = self._exporter(spec)
-        if isinstance(exporter, FileSource) and not self._options.rewrites:
-            return self._kept_file(exporter, spec)
         if isinstance(exporter, FileSource):
-            with self._folder.staging() as staged:
-                model = _located(exporter, spec, staged)
-                status = model.stat()
-                state = [str(model), status.st_size, status.st_mtime_ns]
-                spec = replace(spec, source=f"onnx:{model}")
-                return self._converted(registry.load(registry.find_exporter("onnx")), spec, state)
+            kept, cached = self._kept_file(exporter, spec)
+            if not self._options.rewrites:
+                return kept, cached
+            spec = replace(spec, source=f"onnx:{kept.path}")
+            rewriter = registry.load(registry.find_exporter("onnx"))
+            return self._converted(rewriter, spec, kept.sha256)
         if not isinstance(exporter, Exporter):
             raise UsageError(
                 f"plug-in {spec.scheme} is no exporter: it lacks what docs/how-to/plug-in.md names",
@@ -183,7 +183,7 @@ class Exports:
         if key and not self._options.fresh and (kept := self._folder.find(key)):
             return kept, True
         with self._folder.staging() as staged:
-            model = _located(exporter, spec, staged)
+            model = located(exporter, spec, staged, self._bounds())
             if not key:
                 status = model.stat()
                 key = digest([spec.source, str(model), status.st_size, status.st_mtime_ns])
@@ -277,14 +277,15 @@ def files_state(exporter: Exporter, spec: ModelSpec) -> list[str]:
     return [hashlib.sha256(path.read_bytes()).hexdigest() for path in found]
 
 
-def _located(exporter: FileSource, spec: ModelSpec, folder: Path) -> Path:
-    try:
-        return exporter.locate(spec, folder)
-    except OnnxBenchError:
-        raise
-    except Exception as error:
-        message = f"exporter {spec.scheme} failed on {spec.id}: {error}"
-        raise ExportError(message, "onnxbench list models shows the catalogue") from error
+def _end(pool: ThreadPoolExecutor, running: Sequence[Future[Exported]], stop: Event) -> None:
+    """End what runs, and wait for that; it takes no longer for another Ctrl-C."""
+    while True:
+        # `Thread.join` is not used: interrupted, it takes the thread for ended (CPython 3.11).
+        with contextlib.suppress(KeyboardInterrupt):
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            wait([future for future in running if not future.cancelled()])
+            return
 
 
 def _document(error: OnnxBenchError) -> ErrorDoc:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -140,11 +141,12 @@ def _carry_out(
         def begins(spec: "ModelSpec") -> None:
             progress.before(spec.id, len(done), len(specs), None)
 
-        for each in exports.all_of(specs, jobs, begins):
-            done.append(each)
-            if not each.cached and not quiet:
-                progress.note(one_line(each.document()))
-            progress.before(each.spec.id, len(done), len(specs), None)
+        with closing(exports.all_of(specs, jobs, begins)) as ended:
+            for each in ended:
+                done.append(each)
+                if not each.cached and not quiet:
+                    progress.note(one_line(each.document()))
+                progress.before(each.spec.id, len(done), len(specs), None)
 
 
 def _print(done: "Sequence[Exported]", seconds: float, *, json: bool) -> None:
