@@ -25,7 +25,6 @@ What = Literal["export", "counts", "size", "params", "buffers", "macs"]
 ROUNDING = {
     "torchvision": (1, 1_000_000),
     "timm infer": (10_000, 10_000_000),
-    "PaddleClas": (10_000, 10_000_000),
     "counted on the file": (1, 1),
 }
 """Coarsest unit of the last place of parameters and MACs, by the beginning of a source's name."""

@@ -43,7 +43,7 @@ what it computes at each inference, so MACs that read constants alone are among 
 DIFFERENCES = """
 All that differs by more than half a unit of the last published place. That is the last digit which
 is not zero, but no coarser than what the table prints: 0.001 G and 1 parameter for torchvision,
-0.01 G and 0.01 M for timm and PaddleClas.
+0.01 G and 0.01 M for timm. PaddleClas prints some rows finer than others.
 """
 SLOWEST = 5
 UNEXPLAINED = "**not explained**"
