@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from onnxbench.errors import ExportError
-from onnxbench.sources import DATA_FILE
+from onnxbench.sources import DATA_FILE, INSIDE_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import onnx
-
-INLINE_BYTES = 100 << 20
-"""Weights larger than this go to a file of their own: protobuf ends at 2 GiB."""
 
 
 def simplify(model: Path) -> None:
@@ -41,7 +38,7 @@ def save(proto: onnx.ModelProto, model: Path) -> None:
 
     data = model.with_name(DATA_FILE)
     data.unlink(missing_ok=True)
-    if sum(len(each.raw_data) for each in proto.graph.initializer) <= INLINE_BYTES:
+    if sum(len(each.raw_data) for each in proto.graph.initializer) <= INSIDE_BYTES:
         onnx.save(proto, model)
         return
     onnx.save(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from onnxbench.sources import DATA_FILE, MODEL_FILE
+from onnxbench.sources import DATA_FILE, INSIDE_BYTES, MODEL_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,8 +14,6 @@ _SCOPES = "pkg.torch.onnx.name_scopes"
 """Modules around a node: what ``analyze --by module`` reads. All else that torch notes, stack
 traces with paths above all, differs between machines or says nothing of the network."""
 _FOLDED_INTO = ("Conv", "ConvTranspose", "Gemm")
-_INSIDE_BYTES = 100 * 10**6
-"""Weights up to this size stand in the model file itself, which is then the only file."""
 
 
 def optimise_keeping_batch_norm(model: Any) -> None:
@@ -53,7 +51,7 @@ def save(model: Any, folder: Path) -> None:
     ir = import_module("onnx_ir")
     _strip(model)
     weights = [value.const_value for value in model.graph.initializers.values()]
-    outside = sum(each.nbytes for each in weights if each is not None) > _INSIDE_BYTES
+    outside = sum(each.nbytes for each in weights if each is not None) > INSIDE_BYTES
     ir.save(model, folder / MODEL_FILE, external_data=DATA_FILE if outside else None)
 
 

@@ -17,6 +17,7 @@ from onnxbench.sources import (
     BATCH,
     DATA_FILE,
     DEFAULT_OPSET,
+    INSIDE_BYTES,
     MODEL_FILE,
     InputSpec,
     SourceFacts,
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
 _IMAGE = InputSpec("image", (BATCH, 3, 224, 224))
 _OPSETS = range(7, 22)
 """What paddle2onnx 2.1.0 takes; it aborts the process at others."""
-
-_EXTERNAL_BYTES = 100_000_000
-"""Weights above this lie in a file of their own."""
 
 
 class PaddleExporter:
@@ -146,7 +144,7 @@ class PaddleSource:
         name_batch([*proto.graph.input, *proto.graph.output], BATCH)
         size = sum(tensor.ByteSize() for tensor in proto.graph.initializer)
         path = Path(self._request.folder, MODEL_FILE)
-        external = size > _EXTERNAL_BYTES
+        external = size > INSIDE_BYTES
         onnx.save_model(proto, path, save_as_external_data=external, location=DATA_FILE)
         onnx.checker.check_model(path)
         return Written(

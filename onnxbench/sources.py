@@ -27,6 +27,10 @@ DATA_FILE = "model.onnx.data"
 the first, and equal models shall be equal bytes."""
 
 
+INSIDE_BYTES = 100_000_000
+"""Weights up to this size stand in the model file itself, which is then the only file."""
+
+
 @dataclass(frozen=True, slots=True)
 class InputSpec:
     """One input of a model to be exported.
