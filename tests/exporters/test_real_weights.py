@@ -51,7 +51,8 @@ def prepared(path: Path, how: Preprocess) -> Any:
     left, top = (image.width - width) // 2, (image.height - height) // 2
     image = image.crop((left, top, left + width, top + height))
     array = np.asarray(image, np.float32) / 255
-    return ((array - np.float32(how.mean)) / np.float32(how.std)).transpose(2, 0, 1)
+    mean, std = np.array(how.mean, np.float32), np.array(how.std, np.float32)
+    return ((array - mean) / std).transpose(2, 0, 1)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
