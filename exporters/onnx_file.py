@@ -41,7 +41,9 @@ class OnnxFileExporter:
 
         try:
             return OnnxFile(onnx.load(request.location), request)
-        except (OSError, ValueError) as error:
+        except ExportError:
+            raise
+        except Exception as error:  # protobuf's own is no ValueError
             message = f"{request.location} cannot be read: {error}"
             raise ExportError(message, "onnxbench run on the file says what is wrong") from error
 
