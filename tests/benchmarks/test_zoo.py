@@ -12,8 +12,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks.analyzer import given
 from benchmarks.zoo import __main__ as command
-from benchmarks.zoo import documents, explained, published
+from benchmarks.zoo import documents, explained, published, rerun
 from benchmarks.zoo.explained import Explanation
 from benchmarks.zoo.rerun import There, judge
 from onnxbench import catalog
@@ -310,6 +311,18 @@ def test_a_rerun_is_met_when_its_whole_interval_is_low_and_nothing_is_missing() 
     assert not partly.met
     assert partly.measured.endswith("2 of 3 models unchanged")
     assert judge(There(0, ()), []).measured.startswith("no models exported")
+
+
+def test_a_rerun_is_measured_in_a_home_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for variable in ("LOCK", "STORE", "CACHE"):
+        monkeypatch.setenv(f"ONNXBENCH_{variable}", str(tmp_path / variable))
+    monkeypatch.setenv(given.EXPORTED, str(tmp_path / "home"))
+    figure = rerun.measure(tiny=True)
+    assert figure.measured.endswith("9 of 9 models unchanged"), "though the home was empty before"
+    assert len(figure.raw["wall_ns"]) == 2
+    assert (tmp_path / "home" / "artifacts" / "requests").is_dir()
 
 
 def _conv_and_norm() -> onnx.ModelProto:
