@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -488,3 +489,62 @@ def test_a_download_that_never_ends(
         process.send_signal(signal.SIGINT)
         assert end(process, timeout=5).code == 130
     assert left_over(place / "home") == []
+
+
+# ---- torch
+
+
+@pytest.fixture(scope="module")
+def torch_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home for what torch exported: only the first test waits for it."""
+    if find_spec("torch") is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI has to run these tests; torch is absent")
+        pytest.skip("needs torch")
+    return tmp_path_factory.mktemp("torch") / "home"
+
+
+@pytest.fixture
+def torch_catalog(place: Path, torch_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ONNXBENCH_HOME", str(torch_home))
+    path = place / "models.yaml"
+    path.write_text(
+        f'version: 1\nmodels:\n  - id: small\n    source: "torch:{NETWORKS}:small"\n'
+        "    weights: random\n    inputs: {image: [batch, 3, 16, 16]}\n"
+        '  - {id: vision, source: "torchvision:squeezenet1_1.IMAGENET1K_V1"}\n'
+        '  - {id: timm, source: "timm:lcnet_050.ra2_in1k"}\n'
+    )
+    return path
+
+
+def test_a_torch_network_is_exported_measured_and_analyzed(torch_catalog: Path) -> None:
+    (record,) = measure("small").records
+    assert record["status"] == "ok"
+    assert record["cell"]["model"]["weights"] == "random: seed 0"
+    (row,) = export("small", "--json").document["artifacts"]
+    assert row["cached"]
+    assert row["route"].startswith("torch.onnx")
+    assert row["counts"]["agree"]
+    analyzed = onnxbench("analyze", "small", "--json").document
+    assert str(row["macs"]) in json.dumps(analyzed)
+
+
+@pytest.mark.parametrize("name", ["vision", "timm"])
+def test_weights_that_cannot_be_had_name_the_way_out(
+    torch_catalog: Path, place: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for variable in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    for variable in ("TORCH_HOME", "HF_HOME"):
+        monkeypatch.setenv(variable, str(place / "empty"))
+    (record,) = measure(name, code=4).records
+    assert record["status"] == "error"
+    assert record["error"]["phase"] == "export"
+    assert "--weights random" in record["error"]["hint"]
+
+
+def test_torch_in_too_little_memory(torch_catalog: Path) -> None:
+    ran = export("small", "--fresh", "--max-memory", "300MB", "--json", code=4)
+    (row,) = ran.document["artifacts"]
+    assert row["status"] in {"oom", "error", "crashed"}, "an allocation fails wherever it is"
+    assert row["error"]["message"]
