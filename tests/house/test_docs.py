@@ -1,4 +1,4 @@
-"""The README's commands are run, the generated page is current, and links lead somewhere."""
+"""What the manual shows is run, the generated page is current, and links lead somewhere."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -44,24 +45,75 @@ def test_the_readme_has_commands_to_try() -> None:
     assert len(COMMANDS) == len(OURS) + 2, "a command that nobody tries"
 
 
-@pytest.mark.parametrize("command", OURS)
-def test_a_command_of_the_readme_works(command: str, folder: Path) -> None:
-    words = [sys.executable, "-m", *shlex.split(command)]
-    # On a 1-core machine as on ours; and one command needs a dynamic batch, which this model lacks.
-    words = ["1" if word in ("1,2", "1,8") else word for word in words]
-    if words[3] == "run" and "--dry-run" not in words:
-        words += SHORT
+def need_torch() -> None:
+    if importlib.util.find_spec("torch") is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI has to run this; torch is absent")
+        pytest.skip("needs torch")
+
+
+def run(words: list[str], folder: Path, **more: str) -> None:
+    """Run onnxbench in ``folder``, where it leaves everything, and see that all is well."""
     environment = {
         **os.environ,
         "ONNXBENCH_STORE": str(folder / "results.db"),
         "ONNXBENCH_LOCK": str(folder / "lock"),
         "ONNXBENCH_CACHE": str(folder / "cache"),
+        "ONNXBENCH_HOME": str(folder / "home"),
+        **more,
     }
     done = subprocess.run(
-        words, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", *words],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.mark.parametrize("command", OURS)
+def test_a_command_of_the_readme_works(command: str, folder: Path) -> None:
+    words = shlex.split(command)
+    if "--weights" in words:
+        need_torch()
+    # On a 1-core machine as on ours; and one command needs a dynamic batch, which this model lacks.
+    words = ["1" if word in ("1,2", "1,8") else word for word in words]
+    if words[1] == "run" and "--dry-run" not in words:
+        words += SHORT
+    run(words, folder)
+
+
+def test_the_exporter_of_the_manual_works(tmp_path: Path) -> None:
+    page = "docs/how-to/plug-in.md"
+    project = tomllib.loads(blocks(page, "toml")[1])["project"]
+    points = "".join(
+        f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in each.items())
+        for group, each in project["entry-points"].items()
+    )
+    installed = tmp_path / "onnxbench_affine-0.1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text(f"Name: {project['name']}\nVersion: 0.1.0\n")
+    (installed / "entry_points.txt").write_text(points)
+    (tmp_path / "onnxbench_affine.py").write_text(blocks(page, "python")[0])
+    (tmp_path / "models.yaml").write_text(blocks(page, "yaml")[0])
+    run(["onnxbench", "export", "digits"], tmp_path, PYTHONPATH=str(tmp_path))
+
+
+def test_the_network_of_the_manual_exports(tmp_path: Path) -> None:
+    need_torch()
+    page = "docs/how-to/export.md"
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets/mine.py").write_text(blocks(page, "python")[0])
+    (tmp_path / "models.yaml").write_text(blocks(page, "yaml")[0])
+    run(["onnxbench", "export", "tiny"], tmp_path)
 
 
 def test_the_readme_is_short_and_its_make_targets_exist() -> None:
