@@ -64,7 +64,7 @@ def compare(
         if model not in known:
             hint = "name the catalogue that was exported with --models"
             raise UsageError(f"{model} was exported, but is not in the catalogue", hint)
-    macs = published.kept_macs(known, apart.rows.values())
+    macs = published.kept_macs(known, apart.rows, found.rows)
     compared = [
         each
         for model, spec in known.items()

@@ -24,7 +24,8 @@ class Row:
 
     ``seconds``: of its export, None where it was there already. ``sides``: (height, width) of the
     input in pixels. ``source_…``: as the framework counts; ``…`` otherwise: in the graph, without
-    a convention's extras. ``preparation_macs``: those that read constants alone, not in ``macs``.
+    a convention's extras. ``norm_params``: parameters that folding normalizations removes.
+    ``preparation_macs``: those that read constants alone, not in ``macs``.
     ``counts_differ``: why graph and source do not agree, "" where they do.
     """
 
@@ -44,6 +45,7 @@ class Row:
     sides: tuple[int, int] | None = None
     source_params: int | None = None
     source_buffers: int | None = None
+    norm_params: int | None = None
     params: int | None = None
     buffers: int | None = None
     macs: int | None = None
@@ -111,6 +113,7 @@ def _row(said: JsonObject) -> Row:
         sides=_sides(said.get("inputs") or []),
         source_params=source.get("params"),
         source_buffers=source.get("buffers"),
+        norm_params=source.get("norm_params"),
         params=graph.get("params"),
         buffers=graph.get("buffers"),
         macs=graph.get("macs"),

@@ -44,6 +44,12 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         "params",
         "torchvision counts the auxiliary classifier of training too, which is not in the graph",
     ),
+    Explanation(
+        "levit-*",
+        "counts",
+        "the position biases, which the source gathers from tables, stand in the graph as whole "
+        "matrices (442,800 elements more in LeViT-128S)",
+    ),
     Explanation("levit-*", "params", _LEVIT),
     Explanation("levit-*", "macs", _LEVIT),
     Explanation("pp-lcnet-v2-base", "params", _LCNET_V2),

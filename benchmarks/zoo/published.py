@@ -13,7 +13,7 @@ from onnxbench.graph.profile import CONVENTIONS, Binding
 from onnxbench.text import safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from benchmarks.zoo.documents import Row
     from onnxbench.graph.profile import Convention
@@ -151,10 +151,16 @@ def _numbers(
     )
 
 
-def kept_macs(models: Mapping[str, ModelSpec], rows: Iterable[Row]) -> KeptMacs:
-    """Return the MACs of exports with ``--keep-bn``, in the conventions published of each."""
+def kept_macs(
+    models: Mapping[str, ModelSpec], kept: Mapping[str, Row], exported: Mapping[str, Row]
+) -> KeptMacs:
+    """Return the MACs of graphs with normalizations apart, in the conventions published of each.
+
+    ``kept``: exports with ``--keep-bn``. Without it one will do that has nothing to fold.
+    """
+    whole = {model: row for model, row in exported.items() if row.norm_params == 0}
     found: KeptMacs = {}
-    for row in rows:
+    for row in {**whole, **kept}.values():
         said = {each.convention for each in models[row.id].published if each.macs is not None}
         wanted = [name for name in CONVENTIONS if name in said and name != "pure"]
         if not row.good or row.path is None or not wanted:

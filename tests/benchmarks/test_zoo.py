@@ -263,11 +263,15 @@ def test_a_normalization_that_is_kept_counts_for_timm(models: Path, tmp_path: Pa
     known = catalog.load(models).models
     # 64 filters of 3·3·3 at 224² places, and 2 for each element that is normalized.
     macs = 64 * 27 * 224**2 + 2 * 64 * 224**2
-    assert published.kept_macs(known, [row]) == {"kept": {"fvcore": macs}}
+    counted = {"kept": {"fvcore": macs}}
+    assert published.kept_macs(known, {"kept": row}, {}) == counted
+    assert published.kept_macs(known, {}, {"kept": row}) == {}, "something may be folded"
+    nothing_to_fold = dataclasses.replace(row, norm_params=0)
+    assert published.kept_macs(known, {}, {"kept": nothing_to_fold}) == counted
     exported, apart = tmp_path / "exported.json", document(tmp_path, timm(), name="apart.json")
     assert len(command.compare([apart], [exported], (), models).compared) == 1
     gone = documents.Row("kept", "timm", "ok", path=str(tmp_path / "gone.onnx"))
-    assert published.kept_macs(known, [gone]) == {"kept": {}}, "not counted is not 0"
+    assert published.kept_macs(known, {"kept": gone}, {}) == {"kept": {}}, "not counted is not 0"
 
 
 def test_a_second_document_goes_on_with_the_first(tmp_path: Path) -> None:
