@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     from onnxbench.environments import Interpreter
     from onnxbench.types import ErrorDoc, JsonObject, ModelSpec, Status
+
+POLL_S = 0.2
+"""How soon a signal is seen that came to another thread, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +116,12 @@ class Exports:
         pool = ThreadPoolExecutor(max_workers=jobs)
         running = [pool.submit(one, spec) for spec in specs]
         try:
-            for future in as_completed(running):
-                yield future.result()
+            waiting = set(running)
+            while waiting:
+                # Now and then awake: a signal that another thread was given is seen only then.
+                ended, waiting = wait(waiting, POLL_S, FIRST_COMPLETED)
+                for future in ended:
+                    yield future.result()
         finally:
             _end(pool, running, stop)
 
@@ -284,7 +291,9 @@ def _end(pool: ThreadPoolExecutor, running: Sequence[Future[Exported]], stop: Ev
         with contextlib.suppress(KeyboardInterrupt):
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
-            wait([future for future in running if not future.cancelled()])
+            left = [future for future in running if not future.cancelled()]
+            while wait(left, POLL_S).not_done:
+                pass
             return
 
 
