@@ -19,6 +19,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 SIDECAR = "artifact.json"
 SCHEMA = 1
 _LOCK = ".lock"
+_BORN_S = 60.0
+"""An export has locked its folder by then, or was ended before it could."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +183,8 @@ def _sweep(partial: Path) -> None:
     """Remove the folders of exports whose process is gone."""
     for folder in partial.iterdir():
         with contextlib.suppress(OSError):
+            if not (folder / _LOCK).exists() and time.time() - folder.stat().st_mtime > _BORN_S:
+                shutil.rmtree(folder, ignore_errors=True)
             lock = os.open(folder / _LOCK, os.O_RDWR)
             try:
                 if _claim(lock):

@@ -133,3 +133,12 @@ def test_a_file_that_stays_where_it_is_is_remembered(
     assert found.path == model
     model.write_bytes(b"another")
     assert folder.find("k") is None
+
+
+def test_a_folder_that_was_never_locked_goes_when_it_is_old(folder: ArtifactFolder) -> None:
+    partial = folder.root / "partial"
+    for name in ("old", "new"):
+        (partial / name).mkdir(parents=True)
+    os.utime(partial / "old", (0, 0))
+    with folder.staging() as ours:
+        assert sorted(left_over(folder)) == sorted([ours, partial / "new"])

@@ -37,6 +37,14 @@ def analyze(
             "--models", metavar="FILE", help="The models.yaml to use.", rich_help_panel=_WHAT
         ),
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="pretrained|random",
+            help="Weights of a model that has to be exported first.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
     batch: Annotated[
         str | None,
         typer.Option(
@@ -119,7 +127,7 @@ def analyze(
         raise UsageError(message, "use --json or --markdown, or ask for one of the two alone")
     binding = _binding(batch, dim or [], shape or [])
     with _patience(f"analyzing {model}"):
-        path = _located(model, catalog)
+        path = _located(model, catalog, weights)
         from onnxbench.graph.analysis import analyze as count
 
         profile = count(path, binding, cast("Convention", convention))
@@ -191,7 +199,7 @@ def _binding(batch: str | None, dim: list[str], shape: list[str]) -> "Binding":
     return Binding(sizes[0], values.dims(dim), values.shapes(shape))
 
 
-def _located(model: str, catalog: str | None) -> Path:
+def _located(model: str, catalog: str | None, weights: str | None) -> Path:
     """Return the file that was named, or that of a model of the catalogue."""
     from onnxbench import artifacts
 
@@ -200,14 +208,15 @@ def _located(model: str, catalog: str | None) -> Path:
     import tempfile
 
     from onnxbench.catalog import load
-    from onnxbench.cli.export_request import on_demand
+    from onnxbench.cli import export_request
 
     spec = load(Path(catalog) if catalog is not None else None).find(model)
     with (
         _patience(f"exporting {spec.id}"),
         tempfile.TemporaryDirectory(prefix="onnxbench-") as folder,
     ):
-        return on_demand().locate(spec, Path(folder))[0]
+        choice = export_request.weights(weights)
+        return export_request.on_demand(choice).locate(spec, Path(folder))[0]
 
 
 def _hashed(path: Path) -> "JsonObject":

@@ -66,6 +66,7 @@ RECIPES = (
         requirements=(
             "paddlepaddle==3.3.1",
             "onnx==1.23.2",
+            "onnxslim==0.1.98",
             "numpy==2.4.6",
             # What ppcls and paddle2onnx import of what they ask for.
             "requests==2.34.2",
