@@ -12,10 +12,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks import machine
 from benchmarks.analyzer import given
 from benchmarks.zoo import __main__ as command
 from benchmarks.zoo import documents, explained, published, rerun
 from benchmarks.zoo.explained import Explanation
+from benchmarks.zoo.render import render
 from benchmarks.zoo.rerun import There, judge
 from onnxbench import catalog
 from onnxbench.errors import UsageError
@@ -73,7 +75,10 @@ def said(model: str, **changed: Any) -> JsonObject:
 
 def timm(**changed: Any) -> JsonObject:
     """Return what is said of the timm model of `CATALOGUE`."""
-    counts = {"source": {"params": 10_000, "buffers": 8}, "graph": {"params": 9_990, "macs": 1}}
+    counts = {
+        "source": {"params": 10_000, "norm_params": 8, "buffers": 8},
+        "graph": {"params": 9_990, "macs": 1},
+    }
     return said("kept", source="timm:kept", exporter="timm", counts=counts, **changed)
 
 
@@ -166,6 +171,8 @@ def test_what_is_not_explained_is_listed_and_fails(
 def test_a_model_of_which_no_document_tells_is_missing(models: Path, tmp_path: Path) -> None:
     zoo = command.compare([document(tmp_path, said("plain"))], [], (), models)
     assert [(each.id, each.what) for each in zoo.differences] == [("kept", "export")]
+    text = render(zoo, machine.since(machine.look(0.01)))
+    assert "| `kept` | no document tells of it | **not explained** |" in text.splitlines()
 
 
 def test_a_stale_explanation_fails(models: Path, tmp_path: Path) -> None:
