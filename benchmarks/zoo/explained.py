@@ -50,6 +50,18 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         "the position biases, which the source gathers from tables, stand in the graph as whole "
         "matrices (442,800 elements more in LeViT-128S)",
     ),
+    Explanation(
+        "swin-*",
+        "counts",
+        "the position biases, which the source gathers from tables, stand in the graph as whole "
+        "matrices (308,016 of the 312,034 elements more in Swin-T)",
+    ),
+    Explanation(
+        "efficientnet-lite4",
+        "macs",
+        "fvcore also counts adaptive pooling, 184,320 here, which makes 4.0351 G; as exported, it "
+        "cannot be told from a mean",
+    ),
     Explanation("levit-*", "params", _LEVIT),
     Explanation("levit-*", "macs", _LEVIT),
     Explanation("pp-lcnet-v2-base", "params", _LCNET_V2),
