@@ -25,6 +25,9 @@ MACS_TOLERANCE = 1e-3
 """Share by which the MACs of source and graph may differ: exporters fold what they can compute
 ahead (position tables), and counts of attention masks vary."""
 
+SCALARS = 1e-4
+"""Share by which the graph may hold more parameters: constants of an activation function, say."""
+
 
 def converted(
     said: JsonObject, request: ExportRequest, *, exporter: str, environment: str | None
@@ -85,13 +88,14 @@ def agreement(source: JsonObject, graph: JsonObject, *, keep_bn: bool) -> JsonOb
     """Return how the counts of the graph agree with those of the source, and why if they do not.
 
     Parameters: equal, or, where a normalisation was folded into its convolution, less by no more
-    than what the normalisations held. MACs: equal within `MACS_TOLERANCE`, with or without what
+    than what the normalisations held; more by `SCALARS` at most. MACs: equal within `MACS_TOLERANCE`, with or without what
     the graph computes from constants alone. Convolutions: equal numbers.
     """
     reasons = []
     params = source["params"]
     least = None if params is None else params - (0 if keep_bn else source["norm_params"])
-    if least is not None and (graph["params"] is None or not least <= graph["params"] <= params):
+    most = (params or 0) * (1 + SCALARS)
+    if least is not None and (graph["params"] is None or not least <= graph["params"] <= most):
         wanted = f"{params:,}" if least == params else f"{least:,} to {params:,}"
         reasons.append(f"{_number(graph['params'])} parameters in the graph, {wanted} expected")
     macs = source.get("macs")
