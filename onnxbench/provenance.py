@@ -88,8 +88,9 @@ def agreement(source: JsonObject, graph: JsonObject, *, keep_bn: bool) -> JsonOb
     """Return how the counts of the graph agree with those of the source, and why if they do not.
 
     Parameters: equal, or, where a normalisation was folded into its convolution, less by no more
-    than what the normalisations held; more by `SCALARS` at most. MACs: equal within `MACS_TOLERANCE`, with or without what
-    the graph computes from constants alone. Convolutions: equal numbers.
+    than what the normalisations held; more by `SCALARS` at most. MACs: equal within
+    `MACS_TOLERANCE`, with or without what the graph computes from constants alone. Convolutions:
+    equal numbers.
     """
     reasons = []
     params = source["params"]
