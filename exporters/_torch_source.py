@@ -119,7 +119,7 @@ class TorchSource:
             raise ExportError(
                 f"{self._request.location} does not run on inputs of {shapes}: "
                 f"{type(error).__name__}: {error}",
-                "give its inputs: in models.yaml, such as [{name: input, shape: [batch, 3, H, W]}]",
+                "its inputs: stand in models.yaml, such as {input: [batch, 3, 224, 224]}",
             ) from error
         if not outputs:
             raise ExportError(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 FILE_NAME = "models.yaml"
 DEFAULT_SUITE = "default"
+MANUAL = "docs/how-to/models-yaml.md says what may stand here"
 WILDCARDS = "*?["
 """None of them may stand in an id."""
 
@@ -122,7 +123,7 @@ def _validated(source: MarkedYaml) -> Document:
         first = min(problems.keys() - mistyped, key=source.position)
         _, text, hint = problems[first]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        source.fail(first, text + more, hint)
+        source.fail(first, text + more, hint or MANUAL)
 
 
 def _problem(source: MarkedYaml, error: ErrorDetails) -> tuple[Place, str, str]:

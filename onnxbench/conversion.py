@@ -36,6 +36,13 @@ if TYPE_CHECKING:
 
 JUDGE = "onnxbench.exporters._onnxruntime:open_session"
 PASSES = {"simplify": "onnxbench.exporters._passes:simplify"}
+HINTS = {
+    "timeout-hard": "raise --timeout",
+    "crashed": "the framework crashed on this model; try --opset, or another version of it",
+    "oom": "free memory, raise --max-memory, or export fewer models at a time (--jobs)",
+}
+"""What to do about the end of a child that was no answer; other children end for other reasons."""
+
 PHASES = ("import", "load", "reference", "count", "write", "passes", "run")
 
 
@@ -159,8 +166,8 @@ class Conversion:
             ),
             stop=self.bounds.stop,
         )
-        if result.status == "timeout-hard" and result.error is not None:
-            result.error["hint"] = "raise --timeout"
+        if result.error is not None and result.status in HINTS:
+            result.error["hint"] = HINTS[result.status]
         return result
 
 
