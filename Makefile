@@ -19,7 +19,7 @@ help:
 	@echo 'make test-core  every test that needs no torch'
 	@echo 'make lint       ruff, mypy --strict, import-linter'
 	@echo 'make docs       build the manual into docs/_build'
-	@echo 'make check      lint, docs and test: all that CI does'
+	@echo 'make check      lint, docs and test: what CI does after make run'
 	@echo 'make clean      remove .venv and everything that was built'
 
 run: $(VENV)/.cpu

@@ -9,9 +9,11 @@ always, while no initialiser runs and neither ``sys.path`` nor the working direc
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib
 import inspect
 import logging
+import os
 import sys
 import threading
 from importlib.util import find_spec
@@ -85,7 +87,7 @@ def _builder(backbones: ModuleType, name: str) -> Any:
     )
 
 
-def _download(url: str, folder: str, md5sum: str | None = None) -> str:  # noqa: ARG001 - theirs
+def _download(url: str, folder: str, md5sum: str | None = None) -> str:
     """Fetch ``url`` into ``folder`` and return the file's path, as ppcls's function of that name.
 
     Raises ExportError when the server does not answer within seconds.
@@ -108,13 +110,18 @@ def _download(url: str, folder: str, md5sum: str | None = None) -> str:  # noqa:
     thread.start()
     thread.join(_DOWNLOAD_LIMIT_S + 1)
     reply = answer[0] if answer else TimeoutError(f"no answer in {_DOWNLOAD_LIMIT_S:.0f} s")
-    partial = target.with_name(target.name + ".part")
+    partial = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
         if isinstance(reply, Exception):
             raise reply
         target.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
             file.writelines(reply.iter_content(1 << 20))
+        if (
+            md5sum
+            and hashlib.md5(partial.read_bytes(), usedforsecurity=False).hexdigest() != md5sum
+        ):
+            raise OSError("the file is not the published one")
     except OSError as error:  # requests' errors are OSErrors too
         raise ExportError(
             f"the trained weights cannot be fetched from {url} ({type(error).__name__})",

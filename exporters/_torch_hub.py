@@ -13,6 +13,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from contextlib import contextmanager
+from http.client import HTTPException
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,15 +81,20 @@ def torch_hub(url: str) -> Iterator[None]:
         raise unavailable(name, server, f"{server} does not answer", "TORCH_HOME")
     try:
         yield
-    except OSError as error:
+    except (OSError, HTTPException) as error:
+        raise unavailable(name, server, str(error), "TORCH_HOME") from error
+    except RuntimeError as error:  # what torch.hub raises when a download broke off
+        if "hash value" not in str(error):
+            raise
         raise unavailable(name, server, str(error), "TORCH_HOME") from error
 
 
 def unavailable(file: str, hub: str, reason: str, cache: str) -> ExportError:
     """Return the error that says which file is missing and how to go on; ``cache`` names the
     variable of the environment that a filled cache is given by."""
+    first = (reason.splitlines() or ["no reason given"])[0]
     return ExportError(
-        f"the trained weights cannot be had: {file} from {hub} ({reason.splitlines()[0]})",
+        f"the trained weights cannot be had: {file} from {hub} ({first})",
         "--weights random exports the same network without them; or fill the cache on a machine "
         f"that reaches {hub}, copy it here and point {cache} to it",
     )

@@ -86,7 +86,7 @@ class OnnxFile:
         import onnx  # noqa: PLC0415
         import onnx.version_converter  # noqa: PLC0415
 
-        own = next(each.version for each in self._proto.opset_import if not each.domain)
+        own = next(e.version for e in self._proto.opset_import if e.domain in {"", "ai.onnx"})
         opset = self._request.opset or own
         if opset != own:
             try:

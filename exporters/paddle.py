@@ -45,7 +45,7 @@ class PaddleExporter:
     name = "paddle"
     revision = 1
     modules = ("paddle", "paddle2onnx", "paddleclas")
-    distributions = ("paddlepaddle", "paddle2onnx", "paddleclas")
+    distributions = ("paddlepaddle", "paddle2onnx", "paddleclas", "onnx", "numpy")
     environment = "paddle"
 
     def load(self, request: ExportRequest) -> PaddleSource:
@@ -105,7 +105,7 @@ class PaddleSource:
             params=_elements(t for t in read if id(t) not in buffers),
             norm_params=_elements(t for t in read if id(t) in scales),
             buffers=_elements(t for t in read if id(t) in buffers),
-            versions={name: version(name) for name in (*PaddleExporter.distributions, "onnx")},
+            versions={name: version(name) for name in PaddleExporter.distributions},
             preprocess=request.preprocess,
             notes=notes,
         )

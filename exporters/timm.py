@@ -21,7 +21,7 @@ class TimmExporter:
     name = "timm"
     revision = 1
     modules = ("torch", "torchvision", "timm", "onnx", "onnxscript")
-    distributions = ("torch", "torchvision", "timm", "onnx", "onnxscript")
+    distributions = ("torch", "torchvision", "timm", "onnx", "onnxscript", "onnx-ir", "numpy")
     environment = "torch"
 
     def load(self, request: ExportRequest) -> Source:

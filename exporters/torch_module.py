@@ -31,7 +31,7 @@ class TorchExporter:
     name = "torch"
     revision = 1
     modules = ("torch", "onnx", "onnxscript")
-    distributions = ("torch", "onnx", "onnxscript")
+    distributions = ("torch", "onnx", "onnxscript", "onnx-ir", "numpy")
     environment = "torch"
 
     def files(self, location: str) -> list[Path]:
@@ -68,7 +68,12 @@ class TorchExporter:
 def _origin(module: str) -> Path | None:
     """Return the file of ``package.module``; its packages are not imported."""
     top, *rest = module.split(".")
-    spec = importlib.util.find_spec(top)
+    try:
+        spec = importlib.util.find_spec(top)
+    except ValueError:  # of __main__, or of a module that is half imported
+        return None
+    if not rest:
+        return Path(spec.origin) if spec and spec.origin else None
     for folder in (spec and spec.submodule_search_locations) or ():
         for path in (Path(folder, *rest).with_suffix(".py"), Path(folder, *rest, "__init__.py")):
             if path.is_file():
@@ -108,7 +113,7 @@ def _file(path: Path) -> Any:
     if spec is None or spec.loader is None:
         raise ImportError(f"{path.name} is no Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
+    sys.modules.setdefault(path.stem, module)  # a file called random.py is not to replace random
     spec.loader.exec_module(module)
     return module
 

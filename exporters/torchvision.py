@@ -22,7 +22,7 @@ class TorchvisionExporter:
     name = "torchvision"
     revision = 1
     modules = ("torch", "torchvision", "onnx", "onnxscript")
-    distributions = ("torch", "torchvision", "onnx", "onnxscript")
+    distributions = ("torch", "torchvision", "onnx", "onnxscript", "onnx-ir", "numpy")
     environment = "torch"
 
     def load(self, request: ExportRequest) -> Source:
@@ -98,11 +98,19 @@ def _arguments(name: str, request: ExportRequest) -> tuple[dict[str, Any], tuple
 def _create(models: Any, name: str, weights: Any, arguments: dict[str, Any]) -> Any:
     try:
         return models.get_model(name, weights=weights, **arguments)
-    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
-        raise ExportError(
-            f"torchvision does not build {name}: {type(error).__name__}: {error}",
-            "check its arguments: in models.yaml",
-        ) from error
+    except RuntimeError as error:
+        if "hash value" in str(error):  # a download that broke off: the hub's business
+            raise
+        raise _not_built(name, error) from error
+    except (TypeError, ValueError, AssertionError) as error:
+        raise _not_built(name, error) from error
+
+
+def _not_built(name: str, error: Exception) -> ExportError:
+    return ExportError(
+        f"torchvision does not build {name}: {type(error).__name__}: {error}",
+        "check its arguments: in models.yaml",
+    )
 
 
 def _pretrained(models: Any, name: str, weights: Any, arguments: dict[str, Any]) -> Any:

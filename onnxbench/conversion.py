@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 JUDGE = "onnxbench.exporters._onnxruntime:open_session"
 PASSES = {"simplify": "onnxbench.exporters._passes:simplify"}
+PASS_DISTRIBUTIONS = {"simplify": "onnxslim"}
+"""What does a pass; its version decides what comes out."""
 HINTS = {
     "timeout-hard": "raise --timeout",
     "crashed": "the framework crashed on this model; try --opset, or another version of it",
@@ -91,6 +93,10 @@ class Conversion:
             environment=self.interpreter.environment,
         )
         found["passes"] = list(self.passes)
+        found["versions"] |= {
+            name: self.interpreter.versions[name]
+            for name in map(PASS_DISTRIBUTIONS.__getitem__, self.passes)
+        }
         model = Path(self.request.folder, MODEL_FILE)
         candidate = inspected(self.spec, model, self.bounds, found)
         known = provenance.artifact(candidate)
@@ -99,7 +105,8 @@ class Conversion:
             counts["source"], counts["graph"], keep_bn=self.request.keep_bn
         )
         found |= known | {"counts": counts | agrees}
-        found["parity"] = self._parity(model, reference, cases, found)
+        inputs = [each["name"] for each in said["facts"]["inputs"]]
+        found["parity"] = self._parity(model, reference, cases, inputs, found)
         assert candidate.artifact is not None
         return candidate.artifact.sha256, found
 
@@ -122,7 +129,12 @@ class Conversion:
         return said
 
     def _parity(
-        self, model: Path, reference: Path, cases: Sequence[object], found: JsonObject
+        self,
+        model: Path,
+        reference: Path,
+        cases: Sequence[object],
+        inputs: Sequence[str],
+        found: JsonObject,
     ) -> JsonObject:
         """Run the child that compares; return what it found."""
         here = find_spec("onnxruntime") is not None
@@ -135,6 +147,7 @@ class Conversion:
                 "model": str(model),
                 "reference": str(reference),
                 "cases": cases,
+                "inputs": inputs,
                 "threads": self.bounds.threads,
                 "source": f"{self.exporter.modules[0]} {version}".strip(),
             },

@@ -10,13 +10,14 @@ import hashlib
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from onnxbench import environments, provenance, registry
 from onnxbench.artifacts import ArtifactFolder, Kept
-from onnxbench.conversion import Bounds, Conversion, Failed, inspected
+from onnxbench.conversion import PASS_DISTRIBUTIONS, Bounds, Conversion, Failed, inspected
 from onnxbench.errors import ExportError, OnnxBenchError, UsageError
 from onnxbench.fetching import located
 from onnxbench.protocols import Exporter, FileSource
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
 
     from onnxbench.environments import Interpreter
     from onnxbench.types import ErrorDoc, JsonObject, ModelSpec, Status
+
+JUDGE_DISTRIBUTION = "onnxruntime"
+SIMPLIFIERS = tuple(PASS_DISTRIBUTIONS.values())
+
+LIMIT_S = 1800.0
+"""Seconds for one phase of one model, where nobody says otherwise."""
 
 POLL_S = 0.2
 """How soon a signal is seen that came to another thread, in seconds."""
@@ -46,7 +53,7 @@ class Options:
     simplify: bool = False
     seed: int = 0
     fresh: bool = False
-    limit_s: float = 1800.0
+    limit_s: float = LIMIT_S
     memory_bytes: int | None = None
     threads: int = 1
 
@@ -78,24 +85,43 @@ class Exported:
         return {
             "id": self.spec.id,
             "source": self.spec.source,
+            "exporter": self.spec.scheme,
             "status": self.status,
             "error": self.error,
             "cached": self.cached,
             "path": None if self.kept is None else str(self.kept.path),
             "seconds": round(self.seconds, 3),
+            **dict.fromkeys(("sha256", "bytes", "weights", "opset", "parity")),
             **{name: graph.get(name) for name in ("nodes", "params", "macs")},
             **{key: value for key, value in told.items() if key not in ("schema", "id", "source")},
         }
 
 
+class NotExported(ExportError):
+    """A model that was to be measured or analyzed has no artifact; ``status`` says how it fared."""
+
+    def __init__(self, done: Exported) -> None:
+        assert done.error is not None
+        super().__init__(f"{done.spec.id}: {done.error['message']}", done.error["hint"])
+        self.kind = done.error["kind"]
+        self.status = done.status
+
+
 class Exports:
-    """Exports models under one set of options, into ``folder``: by default the user's own."""
+    """Exports models under one set of options, into ``folder``: by default the user's own.
+
+    ``say`` is told which model begins to be converted: that takes its time.
+    """
 
     def __init__(
-        self, options: Options | None = None, folder: ArtifactFolder | None = None
+        self,
+        options: Options | None = None,
+        folder: ArtifactFolder | None = None,
+        say: Callable[[ModelSpec], None] | None = None,
     ) -> None:
         self._folder = folder or ArtifactFolder(environments.home() / "artifacts")
         self._options = options or Options()
+        self._say = say
         self._stop: Event | None = None
 
     def all_of(
@@ -146,6 +172,11 @@ class Exports:
             message = f"{spec.id} cannot be kept: {error}"
             hint = "free disk space, or name another folder with ONNXBENCH_HOME"
             return ended("error", _document(ExportError(message, hint)))
+        except Exception as error:  # noqa: BLE001 - a plug-in's own code; the others go on
+            message = f"{spec.id}: {type(error).__name__}: {error}"
+            return ended(
+                "error", _document(ExportError(message, "report it to the plug-in's author"))
+            )
         return ended("ok", None, kept, cached=cached)
 
     def locate(self, spec: ModelSpec, scratch: Path) -> tuple[Path, str | None]:
@@ -162,7 +193,7 @@ class Exports:
             assert done.error is not None
             if done.error["kind"] == UsageError.kind:
                 raise UsageError(done.error["message"], done.error["hint"])
-            raise ExportError(f"{spec.id}: {done.error['message']}", done.error["hint"])
+            raise NotExported(done)
         return done.kept.path, done.kept.sidecar["weights"]
 
     def _exporter(self, spec: ModelSpec) -> object:
@@ -176,7 +207,7 @@ class Exports:
                 return kept, cached
             spec = replace(spec, source=f"onnx:{kept.path}")
             rewriter = registry.load(registry.find_exporter("onnx"))
-            return self._converted(rewriter, spec, kept.sha256)
+            return self._converted(rewriter, spec, kept.sha256, kept.sidecar["weights"])
         if not isinstance(exporter, Exporter):
             raise UsageError(
                 f"plug-in {spec.scheme} is no exporter: it lacks what docs/how-to/plug-in.md names",
@@ -210,12 +241,18 @@ class Exports:
             sidecar["sha256"] = candidate.artifact.sha256
             return self._folder.note(model, paths, key, sidecar), False
 
-    def _converted(self, exporter: Any, spec: ModelSpec, state: object) -> tuple[Kept, bool]:
-        interpreter = environments.interpreter_for(exporter)
+    def _converted(
+        self, exporter: Any, spec: ModelSpec, state: object, weights: str | None = None
+    ) -> tuple[Kept, bool]:
+        """Return what ``exporter`` makes of ``spec``, or has made; ``weights``: what they are."""
+        interpreter = environments.interpreter_for(exporter, (JUDGE_DISTRIBUTION, *SIMPLIFIERS))
         request = self._request(spec)
         key = self._key(exporter, request, interpreter, state)
         if not self._options.fresh and (kept := self._folder.find(key)):
             return kept, True
+        self._check_tools(interpreter)
+        if self._say is not None:
+            self._say(spec)
         with self._folder.staging() as staged:
             out = staged / "out"
             out.mkdir()
@@ -223,7 +260,20 @@ class Exports:
             sha256, sidecar = Conversion(
                 spec, exporter, interpreter, request, self._passes(), self._bounds()
             ).run(staged)
+            sidecar["weights"] = weights or sidecar["weights"]
             return self._folder.keep(out, key, sha256, sidecar), False
+
+    def _check_tools(self, interpreter: Interpreter) -> None:
+        """Raise ExportError now for what would be missing at the end."""
+        if find_spec("onnxruntime") is None and JUDGE_DISTRIBUTION not in interpreter.versions:
+            message = "nothing here can verify an export: ONNX Runtime is not installed"
+            raise ExportError(message, "pip install 'onnxbench[cpu]'")
+        lacking = [name for name in self._simplifiers() if name not in interpreter.versions]
+        if lacking:
+            raise ExportError(
+                f"--simplify needs {lacking[0]} in {interpreter.path}",
+                f"{interpreter.path} -m pip install {lacking[0]}, or leave --simplify out",
+            )
 
     def _request(self, spec: ModelSpec) -> ExportRequest:
         weights = self._options.weights or default_weights(spec)
@@ -253,11 +303,13 @@ class Exports:
         """Return the digest of everything that decides which bytes are written."""
         wanted = request.document()
         del wanted["id"]
+        names = (*exporter.distributions, *self._simplifiers())
+        versions = {name: interpreter.versions.get(name) for name in names}
         return digest(
             {
                 "exporter": [exporter.name, exporter.revision],
                 "request": wanted,
-                "versions": dict(interpreter.versions),
+                "versions": versions,
                 "passes": self._passes(),
                 "state": state,
             },
@@ -266,6 +318,9 @@ class Exports:
 
     def _passes(self) -> list[str]:
         return ["simplify"] if self._options.simplify else []
+
+    def _simplifiers(self) -> list[str]:
+        return [PASS_DISTRIBUTIONS[name] for name in self._passes()]
 
     def _bounds(self) -> Bounds:
         options = self._options

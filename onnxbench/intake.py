@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from onnxbench.errors import ExportError
+from onnxbench.exporting import NotExported
 from onnxbench.inspection import inspect
 from onnxbench.plan import Candidate
 from onnxbench.types import ChildResult
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from onnxbench.exporting import Exports
-    from onnxbench.types import ModelSpec
+    from onnxbench.types import ModelSpec, Status
     from onnxbench.workload import Ask
 
 
@@ -37,8 +38,10 @@ def take_in(
     """
     try:
         model, weights = exports.locate(spec, keep)
+    except NotExported as error:
+        return Candidate(spec, None, _refused(error, error.status))
     except ExportError as error:
-        return Candidate(spec, None, _refused(error))
+        return Candidate(spec, None, _refused(error, "error"))
     spec = replace(spec, weights=weights)
     return inspect(
         spec,
@@ -56,9 +59,9 @@ def preflight_lives_ns(candidates: Sequence[Candidate]) -> int:
     return sum(candidate.preflight.wall_ns for candidate in candidates)
 
 
-def _refused(error: ExportError) -> ChildResult:
+def _refused(error: ExportError, status: Status) -> ChildResult:
     return ChildResult(
-        status="error",
+        status=status,
         error={
             "kind": error.kind, "message": error.message, "hint": error.hint, "phase": "export"
         },

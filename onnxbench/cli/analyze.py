@@ -216,7 +216,8 @@ def _located(model: str, catalog: str | None, weights: str | None) -> Path:
         tempfile.TemporaryDirectory(prefix="onnxbench-") as folder,
     ):
         choice = export_request.weights(weights)
-        return export_request.on_demand(choice).locate(spec, Path(folder))[0]
+        exports = export_request.on_demand(choice, say=lambda _: None)
+        return exports.locate(spec, Path(folder))[0]
 
 
 def _hashed(path: Path) -> "JsonObject":

@@ -94,8 +94,12 @@ def export(
 
     from onnxbench.cli import export_request as asked
     from onnxbench.cli import values
+    from onnxbench.errors import UsageError
     from onnxbench.exporting import Exports, Options
 
+    if keep_bn and simplify:
+        message = "--keep-bn and --simplify: simplifying folds what is to be kept"
+        raise UsageError(message, "give one of the two")
     began = time.monotonic()
     specs = asked.export_specs(models or [], suite, catalog)
     options = Options(
@@ -133,20 +137,25 @@ def _carry_out(
     quiet: bool,
 ) -> None:
     """Export ``specs`` into ``done``, saying on stderr what goes on."""
+    import threading
+
     from onnxbench.report.artifacts import one_line
     from onnxbench.report.progress import Progress
 
+    drawing = threading.Lock()
     with Progress(sys.stderr, quiet=quiet) as progress:
 
         def begins(spec: "ModelSpec") -> None:
-            progress.before(spec.id, len(done), len(specs), None)
+            with drawing:  # called by the threads that export
+                progress.before(spec.id, len(done), len(specs), None)
 
         with closing(exports.all_of(specs, jobs, begins)) as ended:
             for each in ended:
                 done.append(each)
-                if not each.cached and not quiet:
-                    progress.note(one_line(each.document()))
-                progress.before(each.spec.id, len(done), len(specs), None)
+                with drawing:
+                    if not each.cached and not quiet:
+                        progress.note(one_line(each.document()))
+                    progress.before(each.spec.id, len(done), len(specs), None)
 
 
 def _print(done: "Sequence[Exported]", seconds: float, *, json: bool) -> None:

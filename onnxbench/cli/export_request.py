@@ -1,12 +1,12 @@
 """What one ``onnxbench export`` asks for, put together from its options; ``run`` shares some."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from onnxbench.cli import request as asked
 from onnxbench.cli import values
 from onnxbench.errors import UsageError
-from onnxbench.exporting import Exports, Options
+from onnxbench.exporting import LIMIT_S, Exports, Options
 from onnxbench.probes import cpu, memory
 from onnxbench.sources import WeightsChoice
 from onnxbench.text import safe_text
@@ -48,7 +48,21 @@ def threads(jobs: int) -> int:
     return max(1, cpu.default_threads()[0] // jobs)
 
 
-def on_demand(choice: WeightsChoice | None = None) -> Exports:
-    """Return what exports the models that a command is given by id."""
-    options = Options(weights=choice, memory_bytes=memory_bytes(None, 1), threads=threads(1))
-    return Exports(options)
+def on_demand(
+    choice: WeightsChoice | None = None,
+    *,
+    say: Callable[[ModelSpec], None],
+    memory: int | None = None,
+    left_s: float | None = None,
+) -> Exports:
+    """Return what exports the models that a command is given by id.
+
+    ``memory``: bytes that the command's children may use; ``left_s``: seconds that it has left.
+    """
+    options = Options(
+        weights=choice,
+        memory_bytes=memory_bytes(None, 1) if memory is None else memory,
+        threads=threads(1),
+        limit_s=LIMIT_S if left_s is None else min(LIMIT_S, left_s),
+    )
+    return Exports(options, say=say)

@@ -124,7 +124,12 @@ def exit_code(ending: Ending, statuses: list[str]) -> int:
 
 def _take_in(request: Request, keep: Path, progress: Progress, bounds: Bounds) -> list[Candidate]:
     candidates = []
-    exports = on_demand(request.weights)
+    exports = on_demand(
+        request.weights,
+        say=lambda spec: progress.note(f"exporting {spec.id}"),
+        memory=request.limits.memory_bytes,
+        left_s=bounds.left_s,
+    )
     for done, spec in enumerate(request.specs):
         if bounds.is_over:
             break

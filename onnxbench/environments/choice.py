@@ -16,7 +16,7 @@ from onnxbench.environments.recipes import RECIPES
 from onnxbench.errors import ExportError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from onnxbench.environments.installed import Installed
     from onnxbench.protocols import Exporter
@@ -35,21 +35,20 @@ class Interpreter:
     versions: Mapping[str, str]
 
 
-def interpreter_for(exporter: Exporter) -> Interpreter:
+def interpreter_for(exporter: Exporter, also: Sequence[str] = ()) -> Interpreter:
     """Return the Python that ``exporter`` is to run in. Nothing is imported to find out.
 
-    Raises ExportError that says what to install. Answers are remembered until an environment is
-    installed or removed in this process.
+    ``also``: further distributions whose versions are wanted. Raises ExportError that says what to
+    install. Answers are remembered until an environment is installed or removed in this process.
     """
-    here = interpreter_here(tuple(exporter.modules), tuple(exporter.distributions))
+    wanted = (*exporter.distributions, *also)
+    here = interpreter_here(tuple(exporter.modules), wanted)
     if here is not None:
         return here
     environment = _environment(exporter.environment, installed.home())
     if environment is not None:
         have = {normal(name): version for name, version in environment.versions.items()}
-        versions = {
-            name: have[normal(name)] for name in exporter.distributions if normal(name) in have
-        }
+        versions = {name: have[normal(name)] for name in wanted if normal(name) in have}
         return Interpreter(environment.interpreter, environment.name, versions)
     raise ExportError(_absence(exporter), _remedy(exporter))
 

@@ -187,11 +187,13 @@ def _verify(job: JsonObject, stage: _Stage) -> JsonObject:
         open_session = _attribute(job["judge"])
     with stage.phase_of("load"):
         session = open_session(job["model"], job["threads"])
-        names = [each.name for each in session.get_inputs()]
+        # A converter may drop an input that nothing reads, and order them as it likes.
+        taken = {each.name for each in session.get_inputs()}
     found = []
     with stage.phase_of("run"), np.load(job["reference"], allow_pickle=False) as arrays:
         for batch, number in job["cases"]:
-            feeds = {name: arrays[f"{number}.in.{i}"] for i, name in enumerate(names)}
+            given = {name: arrays[f"{number}.in.{i}"] for i, name in enumerate(job["inputs"])}
+            feeds = {name: array for name, array in given.items() if name in taken}
             wanted = [arrays[key] for key in _outputs_of(arrays.files, number)]
             got = session.run(None, feeds)
             found.append({"batch": batch, **compare(got, wanted)})

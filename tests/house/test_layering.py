@@ -24,7 +24,16 @@ BUNDLE = (
     "onnxbench/text.py",
     "runtimes",
 )
-BUNDLED_MODULES = ("sources", "worker", "probes", "protocols", "types", "errors", "text", "runtimes")
+BUNDLED_MODULES = (
+    "sources",
+    "worker",
+    "probes",
+    "protocols",
+    "types",
+    "errors",
+    "text",
+    "runtimes",
+)
 
 
 def python_files(*places: str) -> list[Path]:
