@@ -18,6 +18,7 @@ import pytest
 from onnxbench.artifacts import ArtifactFolder
 from onnxbench.errors import ExportError
 from onnxbench.exporting import Exported, Exports, Options
+from onnxbench.intake import take_in
 from onnxbench.sources import BATCH, InputSpec
 from onnxbench.types import ModelSpec
 
@@ -254,3 +255,57 @@ def test_the_document_is_json(shared: ArtifactFolder) -> None:
     document = export(shared, network("small")).document()
     assert json.loads(json.dumps(document))["macs"] == 8 * 27 * 256 + 40
     assert document["nodes"] > 3
+
+
+class _Breaks:
+    name = "torch"
+    revision = 1
+    environment = ""
+    modules = ("torch",)
+    distributions = ("torch",)
+
+    def load(self, request: object) -> object:
+        raise AssertionError
+
+    def files(self, location: str) -> list[Path]:
+        raise ZeroDivisionError(location)
+
+
+def test_a_plug_in_that_breaks_here_is_a_row_too(
+    folder: ArtifactFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("onnxbench.registry.load", lambda _: _Breaks())
+    done = export(folder, network("small"))
+    assert (done.status, done.kept) == ("error", None)
+    assert done.error is not None
+    assert "ZeroDivisionError" in done.error["message"]
+    assert done.error["hint"]
+
+
+def test_how_an_export_failed_is_told_to_who_wanted_to_measure(
+    folder: ArtifactFolder, tmp_path: Path
+) -> None:
+    exports = Exports(Options(weights="pretrained"), folder)
+    found = take_in(
+        network("odd", what="crash"), exports, inputs=None, keep=tmp_path, memory_bytes=None
+    )
+    assert found.preflight.status == "crashed"
+    assert found.preflight.error is not None
+    assert found.preflight.error["kind"] == "SIGSEGV"
+
+
+def test_every_field_is_there_when_an_export_failed(folder: ArtifactFolder) -> None:
+    good = {"sha256", "bytes", "weights", "opset", "parity", "nodes", "params", "macs", "path"}
+    document = export(folder, network("no_module")).document()
+    assert document["exporter"] == "torch"
+    assert {name: document[name] for name in good} == dict.fromkeys(good)
+
+
+def test_a_rewritten_file_keeps_the_word_for_its_weights(
+    folder: ArtifactFolder, tmp_path: Path
+) -> None:
+    spec = ModelSpec("squeezenet-light", "onnx-light:squeezenet", weights="light")
+    done = export(folder, spec, Options(opset=13))
+    assert done.status == "ok", done.error
+    assert done.kept is not None
+    assert done.kept.sidecar["weights"] == "light"

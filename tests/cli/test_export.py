@@ -142,6 +142,7 @@ def test_all_of_the_catalogue_is_the_default(catalog: Path) -> None:
         (["--suite", "tow"], "usage", "did you mean two?"),
         (["good", "--weights", "foo"], "usage", "--weights random"),
         (["good", "--opset", "3"], "usage", "--opset"),
+        (["good", "--keep-bn", "--simplify"], "usage", "one of the two"),
         (["good", "--jobs", "0"], "usage", "--jobs"),
         (["good", "--seed", "-1"], "usage", "--seed"),
         (["good", "--timeout", "x"], "usage", "--timeout"),

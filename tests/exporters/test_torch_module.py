@@ -347,3 +347,20 @@ def test_legacy_exporter_takes_over(
     assert sum(node.op_type == "BatchNormalization" for node in model.graph.node) == 5
     assert not any(node.doc_string for node in model.graph.node)
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_files_are_found_without_running_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "alone_here.py").write_text("raise AssertionError")
+    package = tmp_path / "package_here"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise AssertionError")
+    (package / "inner.py").write_text("raise AssertionError")
+    files = TorchExporter().files
+    assert files("alone_here:f") == [tmp_path / "alone_here.py"]
+    assert files("package_here:f") == [package / "__init__.py"]
+    assert files("package_here.inner:f") == [package / "inner.py"]
+    assert files(f"{tmp_path}/alone_here.py:f") == [tmp_path / "alone_here.py"]
+    assert files("nowhere.at.all:f") == []
