@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraints.txt
 MANIFEST := pyproject.toml setup.py constraints.txt
 HOUSE := build/house
+# No test asserts a time of its own, so they may run beside one another.
+JOBS ?= -n logical --maxprocesses 4
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-core lint docs check clean
@@ -26,11 +28,11 @@ run: $(VENV)/.cpu
 	$(BIN)/onnxbench run --suite classics --quick
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(JOBS)
 
 # Tests that need torch say that they are skipped, unless `make test` has brought it.
 test-core: $(VENV)/.dev-core
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(JOBS)
 
 lint: $(VENV)/.dev-core
 	$(BIN)/ruff check .

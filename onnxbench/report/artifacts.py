@@ -103,7 +103,8 @@ def _amount(row: JsonObject, name: str) -> str:
 
 
 def _size(row: JsonObject) -> str:
-    return fmt.size(row["bytes"]) if "bytes" in row else NOTHING
+    size_bytes = row.get("bytes")
+    return NOTHING if size_bytes is None else fmt.size(size_bytes)
 
 
 def _parity(row: JsonObject) -> str:

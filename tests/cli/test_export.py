@@ -217,7 +217,7 @@ def test_a_network_that_needs_too_much_memory(catalog: Path) -> None:
     ran = export("memory", "--max-memory", "300MB", "--json", code=4)
     (row,) = ran.document["artifacts"]
     assert row["status"] == "oom"
-    assert row["error"]["hint"] == "raise --max-memory"
+    assert "raise --max-memory" in row["error"]["hint"]
 
 
 def test_a_network_that_never_ends(catalog: Path) -> None:
@@ -364,14 +364,14 @@ def test_run_of_what_cannot_be_exported(catalog: Path) -> None:
     ran = measure("crash", "relu", "paddled", code=3)
     records = {record["cell"]["model"]["id"]: record for record in ran.records}
     assert {name: each["status"] for name, each in records.items()} == {
-        "crash": "error",
+        "crash": "crashed",
         "relu": "ok",
         "paddled": "error",
     }
     assert "SIGSEGV" in records["crash"]["error"]["message"]
     assert records["crash"]["error"]["phase"] == "export"
     assert records["paddled"]["error"]["hint"].startswith("onnxbench install paddle")
-    assert measure("crash", code=4).records[0]["status"] == "error"
+    assert measure("crash", code=4).records[0]["status"] == "crashed"
 
 
 def test_analyze_exports_on_demand(catalog: Path) -> None:
