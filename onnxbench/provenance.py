@@ -89,8 +89,8 @@ def agreement(source: JsonObject, graph: JsonObject, *, keep_bn: bool) -> JsonOb
 
     Parameters: equal, or, where a normalisation was folded into its convolution, less by no more
     than what the normalisations held; more by `SCALARS` at most. MACs: equal within
-    `MACS_TOLERANCE`, with or without what the graph computes from constants alone. Convolutions:
-    equal numbers.
+    `MACS_TOLERANCE`, with or without what the graph computes from constants alone. Convolutions
+    and matrix products: equal numbers.
     """
     reasons = []
     params = source["params"]
@@ -102,11 +102,10 @@ def agreement(source: JsonObject, graph: JsonObject, *, keep_bn: bool) -> JsonOb
     macs = source.get("macs")
     if macs is not None and not _close(graph, macs):
         reasons.append(f"{_number(graph['macs'])} MACs in the graph, {macs:,} in the source")
-    convolutions = source.get("convolutions")
-    if convolutions is not None and convolutions != graph["convolutions"]:
-        reasons.append(
-            f"{graph['convolutions']} convolutions in the graph, {convolutions} in the source"
-        )
+    for name, title in (("convolutions", "convolutions"), ("matmuls", "matrix products")):
+        wanted = source.get(name)
+        if wanted is not None and wanted != graph[name]:
+            reasons.append(f"{graph[name]} {title} in the graph, {wanted} in the source")
     return {"agree": not reasons, "reason": "; ".join(reasons)}
 
 

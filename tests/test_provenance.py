@@ -7,9 +7,15 @@ import pytest
 from onnxbench.provenance import agreement
 
 SOURCE = {
-    "params": 1_000_000, "norm_params": 2_000, "macs": 10_000_000, "convolutions": 20,
+    "params": 1_000_000, "norm_params": 2_000, "macs": 10_000_000, "convolutions": 20, "matmuls": 3,
 }  # fmt: skip
-GRAPH = {"params": 1_000_000, "macs": 10_000_000, "preparation_macs": 0, "convolutions": 20}
+GRAPH = {
+    "params": 1_000_000,
+    "macs": 10_000_000,
+    "preparation_macs": 0,
+    "convolutions": 20,
+    "matmuls": 3,
+}
 
 
 @pytest.mark.parametrize(
@@ -27,6 +33,7 @@ GRAPH = {"params": 1_000_000, "macs": 10_000_000, "preparation_macs": 0, "convol
         ({"macs": 9_000_000, "preparation_macs": 1_000_000}, True, ""),
         ({"macs": None}, True, "an unknown number of MACs"),
         ({"convolutions": 19}, True, "19 convolutions in the graph, 20 in the source"),
+        ({"matmuls": 4}, True, "4 matrix products in the graph, 3 in the source"),
     ],
 )
 def test_counts_agree_or_it_is_said_which_do_not(
