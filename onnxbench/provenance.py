@@ -103,9 +103,9 @@ def agreement(source: JsonObject, graph: JsonObject, *, keep_bn: bool) -> JsonOb
     if macs is not None and not _close(graph, macs):
         reasons.append(f"{_number(graph['macs'])} MACs in the graph, {macs:,} in the source")
     for name, title in (("convolutions", "convolutions"), ("matmuls", "matrix products")):
-        wanted = source.get(name)
-        if wanted is not None and wanted != graph[name]:
-            reasons.append(f"{graph[name]} {title} in the graph, {wanted} in the source")
+        calls = source.get(name)
+        if calls is not None and calls != graph[name]:
+            reasons.append(f"{graph[name]} {title} in the graph, {calls} in the source")
     return {"agree": not reasons, "reason": "; ".join(reasons)}
 
 
