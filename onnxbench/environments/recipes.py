@@ -48,6 +48,7 @@ RECIPES = (
             "timm==1.0.31",
             "onnx==1.23.2",
             "onnxscript==0.7.2",
+            "onnx-ir==1.1.0",
             "onnxruntime==1.31.1",
             "onnxslim==0.1.98",
             "numpy==2.4.6",
