@@ -57,12 +57,21 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class Choice:
     """A runtime that was asked for: the reference to its adapter, what its probe found, and the
-    hash of the worker bundle that serves it."""
+    hash of the worker bundle that serves it.
+
+    ``build``: the distributions and versions that make it up. ``device``: where it computes, None
+    for the processor. The rest is as in `PlannedCell`.
+    """
 
     name: str
     adapter: str
     capability: Capability
     worker: str = ""
+    build: str = ""
+    interpreter: str = ""
+    provider: str = ""
+    converter: int | None = None
+    device: Device | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,7 @@ class Sweep:
     precision: str = "model"
     labels: tuple[str | None, ...] = (None,)
     options: dict[str, str] = field(default_factory=dict)
+    allow_fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +110,9 @@ class Plan:
 
     @property
     def processes(self) -> int:
-        """Most child processes that the plan can take: facts, timed, operators."""
-        return len(self.cells) * (1 + self.sampling.processes_max + self.op_times)
+        """Most child processes that the plan can take: conversion, facts, timed, operators."""
+        converted = sum(planned.converter is not None for planned in self.cells)
+        return converted + len(self.cells) * (1 + self.sampling.processes_max + self.op_times)
 
     @property
     def estimate_s(self) -> float:
@@ -119,6 +130,7 @@ class Plan:
             [
                 sorted(
                     [p.cell.cell_id, p.limits.build_s, p.limits.run_s, p.workload.expected_key]
+                    + [p.allow_fallback]
                     for p in self.cells
                 ),
                 dataclasses.asdict(self.sampling),
@@ -234,8 +246,12 @@ def _cross(
                 choice.adapter,
                 _limits_for(artifact, limits),
                 source=candidate.spec.source,
-                runtime_build=f"{choice.capability.distribution} {choice.capability.version}",
+                runtime_build=choice.build,
                 worker=choice.worker,
+                interpreter=choice.interpreter,
+                provider=choice.provider,
+                converter=choice.converter,
+                allow_fallback=sweep.allow_fallback,
                 static=next(
                     (found for shapes, found in candidate.static if shapes == workload.shapes), None
                 ),
@@ -252,7 +268,7 @@ def _draft(candidate: Candidate, choice: Choice, device: Device, sweep: Sweep) -
         opset=artifact.main_opset if artifact else None,
         weights=candidate.spec.weights,
         runtime=choice.name,
-        device=device,
+        device=choice.device or device,
         shapes={},
         batch=None,
         inputs="",

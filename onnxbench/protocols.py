@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         BuildRequest,
         Capability,
         ChildResult,
+        ConvertRequest,
         JsonObject,
         Limits,
         ModelSpec,
@@ -64,18 +65,33 @@ class Engine(Protocol):
     sync: Callable[[], object] | None
 
     def bind(self, inputs: Sequence[Tensor]) -> None:
-        """Take the inputs. Raises InputRefused, naming the input that does not fit."""
+        """Take the inputs; called again, take others of the same shapes.
+
+        Raises InputRefused, naming the input that does not fit.
+        """
 
     def outputs(self) -> Mapping[str, Array]:
-        """Return the outputs by name; may run one inference more for them. Never timed."""
+        """Return the outputs by the names and in the shapes and types of the ONNX file.
+
+        May run one inference more for them. Never timed.
+        """
 
     def facts(self) -> JsonObject:
-        """Return what the runtime says of itself: options as they took effect, versions, …."""
+        """Return what the runtime says of itself, never what it was told.
+
+        ``runtime_version``; ``options``: settings as they took effect; ``threads_control``:
+        ``exact``, or why the number of threads cannot be told; ``spinning``: whether idle threads
+        wait busily (``True``, ``False``, or a text where it is not known); and whatever else
+        explains the numbers.
+        """
 
     def placement(self) -> tuple[list[PlacementDoc], str | None]:
         """Return nodes and time per provider, and the effective precision (None: not known).
 
-        Called once, last, and only on an engine that was built with ``profile``.
+        The precision is that of most of the arithmetic: ``float32``, ``float16``, ``bfloat16``,
+        ``tf32``, ``int8`` …; where values are stored narrower than they are computed, both:
+        ``float32 (float16 storage)``. Called once, last, and only on an engine that was built with
+        ``profile``.
         """
 
     def op_times(self) -> list[OpTime]:
@@ -94,7 +110,13 @@ class Engine(Protocol):
 class RuntimeAdapter(Protocol):
     """A runtime behind the entry-point group ``onnxbench.runtimes``.
 
-    ``modules`` are imported by the worker, one after another, as the *import* phase.
+    ``modules`` are imported by the worker, one after another, as the *import* phase. It may also
+    have these attributes, all read before anything is imported:
+
+    ``distributions``: packages whose versions name the runtime's build, the first one its own.
+    ``environment``: the name that ``onnxbench install`` knows an environment by which holds them.
+    ``provider``: the provider of `Engine.placement` that every node has to run on; without it no
+    node is asked where it ran. ``device``: ``cpu`` (the default) or ``cuda``.
     """
 
     name: str
@@ -105,6 +127,24 @@ class RuntimeAdapter(Protocol):
 
     def build(self, request: BuildRequest) -> Engine:
         """Load the model: the *load* phase. Raises AdapterError."""
+
+
+@runtime_checkable
+class Converting(Protocol):
+    """A runtime adapter whose runtime reads no ONNX: it converts the file first.
+
+    ``revision`` is to be raised whenever what is written changes. What it wrote is kept, by content
+    of the model and versions of the packages, and is believed only while the outputs of what is
+    built from it are right.
+    """
+
+    revision: int
+
+    def convert(self, request: ConvertRequest) -> JsonObject:
+        """Write the runtime's own files into ``request.folder``; return what there is to say of it.
+
+        Runs in a process of its own, which a converter may take down with it. Raises Unsupported.
+        """
 
 
 @runtime_checkable

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 if TYPE_CHECKING:
+    from typing import NotRequired  # Python ≥ 3.11; never evaluated
+
     from onnxbench.sources import InputSpec, Preprocess, Published
 
 Status = Literal[
@@ -370,8 +372,12 @@ class PlannedCell:
     """A cell with what a worker needs to run it.
 
     ``adapter`` is ``package.module:attribute``; ``source`` where the model came from;
-    ``runtime_build`` the distribution and version that the adapter's probe found; ``worker`` the
+    ``runtime_build`` the distributions and versions that make up the runtime; ``worker`` the
     hash of the bundle that measures. ``static``: what the analyzer found at the cell's shapes.
+    ``interpreter``: the Python that runs it, "" for this one. ``provider``: the one that every node
+    has to run on, "" where the runtime has no such notion; with ``allow_fallback`` it is measured
+    all the same, and labelled. ``converter``: the revision of the adapter's converter, None
+    without one.
     """
 
     cell: Cell
@@ -383,6 +389,23 @@ class PlannedCell:
     runtime_build: str = ""
     worker: str = ""
     static: JsonObject | None = None
+    interpreter: str = ""
+    provider: str = ""
+    converter: int | None = None
+    allow_fallback: bool = False
+
+    @property
+    def build_key(self) -> str:
+        """Digest of all that decides what is converted or compiled: model, shapes, build, options.
+
+        Threads and boundary do not count.
+        """
+        cell = self.cell
+        return digest(
+            [cell.sha256, cell.runtime, self.runtime_build, self.converter, cell.precision]
+            + [cell.options, {name: list(shape) for name, shape in cell.shapes.items()}],
+            length=32,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,7 +440,10 @@ class Capability:
 
     ``available``: the runtime can be imported by this interpreter. ``version``: of its
     distribution. ``reason``/``hint``: why not, and what to type. ``distribution``: the package
-    that provides it.
+    that provides it. ``possible``: False where no package could help: the wrong system or
+    processor, no such device or driver. ``unverified``: what has never been tried with it ("no
+    CUDA device has run it yet"), "" if nothing. ``environment``: the isolated environment that it
+    was found in, None for this interpreter.
     """
 
     runtime: str
@@ -426,15 +452,23 @@ class Capability:
     distribution: str | None = None
     reason: str = ""
     hint: str = ""
+    possible: bool = True
+    unverified: str = ""
+    environment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
     """What an adapter is told to build.
 
-    ``model``: absolute path of the ONNX file. ``options``: the runtime's own settings (``--set``).
-    ``profile``: record placement and kernel times; such an engine may be slower, and its times
-    are never used. ``scratch``: a private folder that is deleted with the child.
+    ``model``: absolute path of the ONNX file. ``precision``: ``model``, compute in the types that
+    the graph declares, or ``native``, the runtime's own default. ``options``: the runtime's own
+    settings (``--set``). ``profile``: record placement and kernel times; such an engine may be
+    slower, and its times are never used. ``scratch``: a private folder that is deleted with the
+    child. ``inputs``/``outputs``: as the file declares them, in its order; ``shapes``: the shape
+    that each input will have. ``converted``: the folder that the adapter's ``convert`` has filled,
+    None for an adapter without it. ``cache``: a private folder (0700) for what the runtime
+    compiles, which outlives the process and belongs to this model, workload and build alone.
     """
 
     model: str
@@ -444,6 +478,28 @@ class BuildRequest:
     options: dict[str, str]
     profile: bool
     scratch: str
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    converted: str | None = None
+    cache: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertRequest:
+    """What an adapter is told to convert, once per model, shapes and options.
+
+    ``folder``: an empty folder that takes the files; the working folder is another, private one.
+    The other fields are those of `BuildRequest`.
+    """
+
+    model: str
+    precision: str
+    options: dict[str, str]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    shapes: dict[str, tuple[int, ...]]
+    folder: str
 
 
 # ------------------------------------------------------------------- documents: what a child says
@@ -493,19 +549,28 @@ class LoadDoc(TypedDict, total=False):
 
 
 class PlacementDoc(TypedDict):
-    """Nodes and time on one provider; shares are of the whole graph, None when not known."""
+    """Nodes and time on one provider; shares are of the whole graph, None when not known.
+
+    ``operators``: nodes on it by operator, ``Conv`` or ``ai.onnx.ml::Binarizer``.
+    ``time_reason``: why ``time_share`` is None.
+    """
 
     provider: str
     nodes: int
     node_share: float
     time_share: float | None
+    operators: NotRequired[dict[str, int]]
+    time_reason: NotRequired[str]
 
 
 class ParityDoc(TypedDict, total=False):
-    """Outputs against a reference (``self``, ``test-data``): largest errors, and what was found.
+    """Outputs against a reference (``self``, ``test-data``, ``onnxruntime-cpu``,
+    ``onnx-reference``): largest errors, and what was found.
 
     ``nonfinite``: output elements that are NaN or infinite; ``deterministic``: two runs on the
-    same inputs gave the same bytes.
+    same inputs gave the same bytes. ``scale``: largest |reference|; ``tolerance``: most that
+    ``max_abs / scale`` may be; ``cosine``: of the angle between the outputs, the least over them;
+    ``input_sensitive``: other inputs gave other outputs, None where the reference's were equal too.
     """
 
     reference: str | None
@@ -518,6 +583,10 @@ class ParityDoc(TypedDict, total=False):
     nonfinite: int
     deterministic: bool
     outputs: list[JsonObject]
+    scale: float | None
+    tolerance: float
+    cosine: float | None
+    input_sensitive: bool | None
 
 
 class OpTime(TypedDict):

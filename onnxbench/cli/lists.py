@@ -182,21 +182,9 @@ def runs(store: _Store = None, json: _Json = False) -> None:
 
 def probe(registered: "Registered") -> "Capability":
     """Return what a runtime's probe finds; a plug-in that cannot be loaded is not available."""
-    from onnxbench import registry
-    from onnxbench.errors import OnnxBenchError
-    from onnxbench.types import Capability
+    from onnxbench.cli.runtimes import find
 
-    try:
-        adapter: Any = registry.load(registered)
-        found: Capability = adapter.probe()
-    except OnnxBenchError as error:
-        return Capability(registered.name, available=False, reason=error.message, hint=error.hint)
-    except Exception as error:  # noqa: BLE001 - a plug-in may be anybody's
-        reason = f"its probe failed: {type(error).__name__}: {error}"
-        return Capability(
-            registered.name, available=False, reason=reason, hint="report it to its author"
-        )
-    return found
+    return find(registered).capability
 
 
 def _exporter_row(registered: "Registered") -> dict[str, Any]:

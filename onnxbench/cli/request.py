@@ -86,14 +86,32 @@ def _told_apart(found: Sequence[ModelSpec]) -> tuple[ModelSpec, ...]:
 
 def choices(names: Sequence[str]) -> tuple[Choice, ...]:
     """Return the runtimes that were named; ``all`` are all: the plan skips what is not usable."""
-    from onnxbench.cli.lists import probe
-
     if not names:
         raise UsageError("--runtime names no runtime", "onnxbench list runtimes")
     found = {name: registry.find_runtime(name) for name in names if name != "all"}
     if "all" in names:
         found |= {r.name: r for r in registry.runtimes() if not r.problem}
-    return tuple(Choice(r.name, r.value, probe(r), _worker(r.value)) for r in found.values())
+    return tuple(map(choice, found.values()))
+
+
+def choice(registered: registry.Registered) -> Choice:
+    """Return one runtime as the plan takes it: where it runs, what it is made of."""
+    from onnxbench.cli.runtimes import find
+    from onnxbench.protocols import Converting
+
+    found = find(registered)
+    capability, versions = found.capability, found.interpreter.versions
+    made_of = versions or {str(capability.distribution): str(capability.version)}
+    return Choice(
+        registered.name,
+        registered.value,
+        capability,
+        worker=_worker(registered.value),
+        build=", ".join(f"{name} {version}" for name, version in made_of.items()),
+        interpreter=str(found.interpreter.path),
+        provider=getattr(found.adapter, "provider", ""),
+        converter=found.adapter.revision if isinstance(found.adapter, Converting) else None,
+    )
 
 
 def _worker(adapter: str) -> str:

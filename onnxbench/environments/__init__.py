@@ -4,7 +4,7 @@
 exporter runs in: this one, or that of an environment. See docs/decisions/0006.
 """
 
-from onnxbench.environments.choice import Interpreter, interpreter_for, normal
+from onnxbench.environments.choice import Interpreter, interpreter_for, normal, runtime_interpreter
 from onnxbench.environments.install import install, uninstall
 from onnxbench.environments.installed import (
     Installed,
@@ -31,6 +31,7 @@ __all__ = [
     "interpreter_for",
     "names",
     "normal",
+    "runtime_interpreter",
     "uninstall",
     "why_unusable",
 ]

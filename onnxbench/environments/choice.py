@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from onnxbench.environments.installed import Installed
-    from onnxbench.protocols import Exporter
+    from onnxbench.protocols import Exporter, RuntimeAdapter
+    from onnxbench.types import Capability
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,35 @@ def interpreter_for(exporter: Exporter, also: Sequence[str] = ()) -> Interpreter
         versions = {name: have[normal(name)] for name in wanted if normal(name) in have}
         return Interpreter(environment.interpreter, environment.name, versions)
     raise ExportError(_absence(exporter), _remedy(exporter))
+
+
+def runtime_interpreter(adapter: RuntimeAdapter) -> tuple[Interpreter, Capability]:
+    """Return the Python that ``adapter`` is to run in, and whether it can.
+
+    This one if the adapter's own probe finds its runtime here, else that of the environment that it
+    names. Nothing is imported to find out.
+    """
+    distributions = tuple(getattr(adapter, "distributions", ()))
+    here = Interpreter(Path(sys.executable), None, _versions_here(distributions))
+    found = adapter.probe()
+    if found.available or not found.possible:
+        return here, found
+    environment = _environment(getattr(adapter, "environment", ""), installed.home())
+    if environment is None:
+        return here, found
+    have = {normal(name): version for name, version in environment.versions.items()}
+    versions = {name: have[normal(name)] for name in distributions if normal(name) in have}
+    own = next(iter(versions), found.distribution)
+    there = replace(
+        found,
+        available=True,
+        distribution=own,
+        version=versions.get(own or "", found.version),
+        reason="",
+        hint="",
+        environment=environment.name,
+    )
+    return Interpreter(environment.interpreter, environment.name, versions), there
 
 
 @cache
