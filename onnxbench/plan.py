@@ -129,8 +129,13 @@ class Plan:
         return digest(
             [
                 sorted(
-                    [p.cell.cell_id, p.limits.build_s, p.limits.run_s, p.workload.expected_key]
-                    + [p.allow_fallback]
+                    [
+                        p.cell.cell_id,
+                        p.limits.build_s,
+                        p.limits.run_s,
+                        p.workload.expected_key,
+                        p.allow_fallback,
+                    ]
                     for p in self.cells
                 ),
                 dataclasses.asdict(self.sampling),

@@ -402,8 +402,15 @@ class PlannedCell:
         """
         cell = self.cell
         return digest(
-            [cell.sha256, cell.runtime, self.runtime_build, self.converter, cell.precision]
-            + [cell.options, {name: list(shape) for name, shape in cell.shapes.items()}],
+            [
+                cell.sha256,
+                cell.runtime,
+                self.runtime_build,
+                self.converter,
+                cell.precision,
+                cell.options,
+                {name: list(shape) for name, shape in cell.shapes.items()},
+            ],
             length=32,
         )
 
@@ -603,7 +610,7 @@ class OpTime(TypedDict):
 class Measurement(TypedDict, total=False):
     """What one child process reports: raw, no statistics. Samples travel beside it as int64 ns.
 
-    ``mode``: ``facts`` (never timed), ``timed`` or ``op-times``. ``phases_ns``: import, load,
+    ``mode``: ``convert``, ``reference`` or ``facts`` (never timed), ``timed`` or ``op-times``. ``phases_ns``: import, load,
     first_run, warmup, steady (and inputs, bind). ``stop``: what ended the sampling loop.
     """
 
@@ -627,6 +634,7 @@ class Measurement(TypedDict, total=False):
     op_times: list[OpTime]
     environment: JsonObject
     notes: list[str]
+    conversion: JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -655,7 +663,7 @@ class Child:
 
     cell_id: str
     block: int
-    mode: Literal["facts", "timed", "op-times"]
+    mode: Literal["convert", "facts", "timed", "op-times"]
     result: ChildResult
 
 

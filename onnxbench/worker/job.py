@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from onnxbench.types import (
     ArtifactFile,
     BuildRequest,
+    ConvertRequest,
     ExpectedOutput,
     InputRecipe,
     Limits,
     Sampling,
+    TensorSpec,
 )
 
 if TYPE_CHECKING:
@@ -21,7 +23,22 @@ if TYPE_CHECKING:
 
     from onnxbench.types import Boundary, JsonObject
 
-Mode = Literal["facts", "timed", "op-times"]
+Mode = Literal["convert", "reference", "facts", "timed", "op-times"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Outputs that every runtime has to give for the same inputs.
+
+    ``path``: the .npz file. ``name``: what computed them. ``dtype``: the narrowest type that the
+    graph computes in, ``depth``: how many matrix products and convolutions it has; both decide how
+    far an answer may be off.
+    """
+
+    path: str
+    name: str
+    dtype: str
+    depth: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +47,11 @@ class Job:
 
     ``adapter``: ``package.module:attribute``. ``files``: the model and its external data as
     pre-flight saw them. ``options``: the cell's runtime settings. ``nonce`` is echoed by the
-    worker, so that a result can only belong to this job.
+    worker, so that a result can only belong to this job. ``declared_inputs`` and
+    ``declared_outputs``: as the file has them. ``converted``: the folder of the converted model,
+    None where nothing has to be converted; ``cache``: the one for what the runtime compiles.
+    ``provider``/``allow_fallback``: as in `onnxbench.types.PlannedCell`. ``reference``: what a
+    ``reference`` child writes and a ``facts`` child compares with.
     """
 
     nonce: str
@@ -47,6 +68,13 @@ class Job:
     expected: tuple[ExpectedOutput, ...]
     sampling: Sampling
     limits: Limits
+    declared_inputs: tuple[TensorSpec, ...] = ()
+    declared_outputs: tuple[TensorSpec, ...] = ()
+    converted: str | None = None
+    cache: str | None = None
+    provider: str = ""
+    allow_fallback: bool = False
+    reference: Reference | None = None
 
     def document(self) -> JsonObject:
         """Return the job as JSON."""
@@ -60,8 +88,25 @@ class Job:
             boundary=self.boundary,
             precision=self.precision,
             options=dict(self.options),
-            profile=self.mode != "timed",
+            profile=self.mode not in ("timed", "reference"),
             scratch=scratch,
+            inputs=self.declared_inputs,
+            outputs=self.declared_outputs,
+            shapes={recipe.name: recipe.shape for recipe in self.inputs},
+            converted=self.converted,
+            cache=self.cache,
+        )
+
+    def convert_request(self, folder: str) -> ConvertRequest:
+        """Return what the adapter's converter is told."""
+        return ConvertRequest(
+            model=self.model,
+            precision=self.precision,
+            options=dict(self.options),
+            inputs=self.declared_inputs,
+            outputs=self.declared_outputs,
+            shapes={recipe.name: recipe.shape for recipe in self.inputs},
+            folder=folder,
         )
 
     @classmethod
@@ -75,4 +120,12 @@ class Job:
         raw["expected"] = tuple(ExpectedOutput(**output) for output in raw["expected"])
         raw["sampling"] = Sampling(**raw["sampling"])
         raw["limits"] = Limits(**raw["limits"])
+        for field in ("declared_inputs", "declared_outputs"):
+            raw[field] = tuple(_tensor_spec(spec) for spec in raw[field])
+        raw["reference"] = Reference(**raw["reference"]) if raw["reference"] else None
         return cls(**raw)
+
+
+def _tensor_spec(raw: dict[str, Any]) -> TensorSpec:
+    shape = raw["shape"]
+    return TensorSpec(**{**raw, "shape": None if shape is None else tuple(shape)})

@@ -53,7 +53,7 @@ def main() -> None:
 
 def _run(job: Job, channel: Channel, watchdog: Watchdog, measurement: Measurement) -> bytes:
     """Run the phases that every mode shares, then those of the job's mode; return samples."""
-    from onnxbench.worker import modes  # noqa: PLC0415 - numpy belongs to the import phase
+    from onnxbench.worker import conversion, modes  # noqa: PLC0415 - numpy is of the import phase
 
     limits = job.limits
     room = modes.room_for(job)
@@ -62,6 +62,10 @@ def _run(job: Job, channel: Channel, watchdog: Watchdog, measurement: Measuremen
         for module in adapter.modules:
             importlib.import_module(module)
     check_unchanged(job)
+    if job.mode == "convert":
+        with channel.timed_phase("convert", limits.build_s):
+            measurement["conversion"] = conversion.convert(job, adapter)
+        return b""
     with channel.timed_phase("inputs", limits.build_s):
         tensors = modes.prepare_inputs(job, measurement)
     gc.collect()
