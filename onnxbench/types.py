@@ -610,8 +610,9 @@ class OpTime(TypedDict):
 class Measurement(TypedDict, total=False):
     """What one child process reports: raw, no statistics. Samples travel beside it as int64 ns.
 
-    ``mode``: ``convert``, ``reference`` or ``facts`` (never timed), ``timed`` or ``op-times``. ``phases_ns``: import, load,
-    first_run, warmup, steady (and inputs, bind). ``stop``: what ended the sampling loop.
+    ``mode``: ``convert``, ``reference`` or ``facts`` (never timed), ``timed`` or ``op-times``.
+    ``phases_ns``: import, load, first_run, warmup, steady (and inputs, bind). ``stop``: what ended
+    the sampling loop.
     """
 
     mode: str
