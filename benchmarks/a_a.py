@@ -21,6 +21,7 @@ from onnxbench.measure.interval import Ratio, paired_ratio
 from onnxbench.probes import host
 from onnxbench.session import execute, process_median_ns
 from onnxbench.store import Store
+from onnxbench.targets import bundle
 from onnxbench.targets.local import LocalTarget
 from onnxbench.types import Sampling
 
@@ -131,7 +132,8 @@ def judge(runs: Sequence[Run]) -> Figure:
 def _run(plan: Plan, store: Store) -> Run:
     outcome = execute(
         plan,
-        target=LocalTarget(),
+        target_for=lambda _: LocalTarget(),
+        builds=bundle.cache_folder(),
         store=store,
         host_id=host.host_id(),
         tool=tool_document(),

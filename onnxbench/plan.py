@@ -135,6 +135,7 @@ class Plan:
                         p.limits.run_s,
                         p.workload.expected_key,
                         p.allow_fallback,
+                        p.parity,
                     ]
                     for p in self.cells
                 ),
@@ -257,6 +258,7 @@ def _cross(
                 provider=choice.provider,
                 converter=choice.converter,
                 allow_fallback=sweep.allow_fallback,
+                parity=parity,
                 static=next(
                     (found for shapes, found in candidate.static if shapes == workload.shapes), None
                 ),

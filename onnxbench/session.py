@@ -1,4 +1,4 @@
-"""Carries out a plan: facts first, then blocks of timed children in random order, then records.
+"""Carries out a plan: conversion and facts first, then blocks of timed children in random order.
 
 One child runs at a time. Each is in the store before the next one starts, so whatever ends this
 process loses at most the child that was running.
@@ -9,20 +9,25 @@ from __future__ import annotations
 import dataclasses
 import os
 import random
+import tempfile
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from onnxbench.measure.children import outcome, samples_ns
 from onnxbench.measure.stopping import decide
 from onnxbench.measure.summary import summarize
+from onnxbench.oracle import ask, is_oracle
+from onnxbench.text import safe_text
 from onnxbench.types import Child
 from onnxbench.worker.job import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from onnxbench.oracle import Oracle
     from onnxbench.plan import Plan
     from onnxbench.protocols import Target
     from onnxbench.store import Store
@@ -36,7 +41,7 @@ if TYPE_CHECKING:
         Sampling,
         Status,
     )
-    from onnxbench.worker.job import Mode
+    from onnxbench.worker.job import Mode, Reference
 
 Ending = Literal["finished", "budget", "timeout", "interrupted"]
 
@@ -137,6 +142,8 @@ class _Progress:
     planned: PlannedCell
     ran: list[_Ran] = field(default_factory=list)
     stop: str | None = None
+    reference: Reference | None = None
+    no_reference: str = ""
 
     def has(self, mode: Mode, block: int) -> bool:
         """Tell whether the child of this block is there already, ok or beyond a retry."""
@@ -152,17 +159,23 @@ class _Progress:
 def execute(
     plan: Plan,
     *,
-    target: Target,
+    target_for: Callable[[str], Target],
     store: Store,
     host_id: str,
     tool: JsonObject,
     observer: Observer,
+    builds: Path,
+    oracles: Sequence[Oracle] = (),
     bounds: Bounds | None = None,
     fresh: bool = False,
     on_resume: Callable[[str, int], None] = lambda _run_id, _children: None,
     reproduce: Callable[[PlannedCell], str] = lambda _planned: "",
 ) -> Outcome:
     """Measure every cell of ``plan``; return its records, in the order of the plan.
+
+    ``target_for``: the target of an interpreter's path, "" for this one. ``builds``: the folder of
+    what is converted and compiled, kept between runs. ``oracles``: whom to ask for the right
+    outputs, the first that can answer; without any, outputs are compared with nothing.
 
     An unfinished run of the same plan is continued unless ``fresh``. Ctrl-C, the budget and the
     time limit end the run early; what was measured by then is summarized and kept.
@@ -173,12 +186,13 @@ def execute(
     if run_id is None:
         run_id = store.begin_run(plan_key=key, host_id=host_id, plan=plan.document(), tool=tool)
     store.put_skips(run_id, [skip.document() for skip in plan.skips])
-    run = _Run(plan, target, store, observer, bounds or Bounds(), run_id)
+    run = _Run(plan, target_for, store, observer, bounds or Bounds(), run_id, builds)
     run.resume(resumed)
     if run.outcome.resumed:
         on_resume(run_id, run.outcome.resumed)
     try:
-        run.measure()
+        with tempfile.TemporaryDirectory(prefix="onnxbench-reference-") as folder:
+            run.measure(oracles, Path(folder))
     except KeyboardInterrupt:
         run.outcome.ending = "interrupted"
     except _Ended as ended:
@@ -205,19 +219,22 @@ class _Run:
     def __init__(
         self,
         plan: Plan,
-        target: Target,
+        target_for: Callable[[str], Target],
         store: Store,
         observer: Observer,
         bounds: Bounds,
         run_id: str,
+        builds: Path,
     ) -> None:
         self.outcome = Outcome(run_id)
         self._plan = plan
-        self._target = target
+        self._target_for = target_for
+        self._builds = builds
         self._store = store
         self._observer = observer
         self._bounds = bounds
         self._cells = [_Progress(planned) for planned in plan.cells]
+        self._references: dict[tuple[str, str], tuple[Reference | None, str]] = {}
 
     def resume(self, children: list[Child]) -> None:
         """Take over the children of an unfinished run."""
@@ -229,11 +246,18 @@ class _Run:
         for progress in self._cells:
             progress.stop = self._stop_reason(progress)
 
-    def measure(self) -> None:
-        """Run facts children, then blocks until every cell may stop, then operator times."""
+    def measure(self, oracles: Sequence[Oracle], folder: Path) -> None:
+        """Convert, run facts children, then blocks until every cell may stop, then operator times.
+
+        ``folder`` takes the outputs of ``oracles``.
+        """
         self._check_bounds()
         for progress in self._cells:
-            self._child(progress, "facts", 0)
+            if progress.planned.converter is not None:
+                self._child(progress, "convert", 0)
+            if progress.stop is None and not progress.has("facts", 0):
+                self._find_reference(progress, oracles, folder)
+                self._child(progress, "facts", 0)
         for block in range(1, self._plan.sampling.processes_max + 1):
             order = [progress for progress in self._cells if progress.stop is None]
             # Random order within a block, so that drift of the host hits all cells alike.
@@ -262,14 +286,38 @@ class _Run:
             record["notes"] = [*planned.artifact.notes, *planned.workload.notes, *record["notes"]]
             yield planned, record
 
+    def _find_reference(self, progress: _Progress, oracles: Sequence[Oracle], folder: Path) -> None:
+        """Let the first oracle that can say what is right for this cell, once per workload."""
+        planned = progress.planned
+        if not oracles or is_oracle(planned, oracles[0]) or not planned.parity:
+            return
+        key = (planned.artifact.sha256, planned.workload.key)
+        if key not in self._references:
+            job = job_for(planned, self._plan.sampling, "reference", self._builds)
+
+            def run(oracle: Oracle, asked: Job) -> ChildResult:
+                label = f"{planned.cell.model_id} reference"
+                self._observer.before(label, *self._standing())
+                target = self._target_for(oracle.interpreter)
+                result = target.run_worker(asked.document(), self._limits(progress))
+                self._check_bounds()
+                return result
+
+            self._references[key] = ask(oracles, planned, job, folder, run)
+        progress.reference, progress.no_reference = self._references[key]
+
     def _child(self, progress: _Progress, mode: Mode, block: int) -> None:
         """Run the child of one block, and once more if it crashed."""
         while not progress.has(mode, block):
             self._check_bounds()
             label = f"{progress.planned.cell.model_id} {f'block {block}' if block else mode}"
             self._observer.before(label, *self._standing())
-            job = job_for(progress.planned, self._plan.sampling, mode)
-            result = self._target.run_worker(job.document(), self._limits(progress))
+            job = job_for(progress.planned, self._plan.sampling, mode, self._builds)
+            job = dataclasses.replace(job, reference=progress.reference)
+            target = self._target_for(progress.planned.interpreter)
+            result = target.run_worker(job.document(), self._limits(progress))
+            if mode == "facts":
+                _say_why_unjudged(result, progress.no_reference)
             if result.status == "timeout-hard" and self._past(self._bounds.timeout_s):
                 # Killed because the run's time was up, which says nothing about the cell.
                 raise _Ended("timeout")
@@ -312,10 +360,12 @@ class _Run:
 
     def _needs(self, progress: _Progress) -> int:
         least = self._plan.sampling.processes_min
-        facts = not any(ran.mode == "facts" for ran in progress.ran)
+        facts = progress.stop is None and not any(ran.mode == "facts" for ran in progress.ran)
+        converter = progress.planned.converter is not None
+        converts = converter and not any(ran.mode == "convert" for ran in progress.ran)
         timed = max(1, least - len(progress.medians_ns)) if progress.stop is None else 0
         wanted = self._plan.op_times and (progress.stop is None or bool(progress.medians_ns))
-        return facts + timed + (wanted and not progress.has("op-times", 0))
+        return converts + facts + timed + (wanted and not progress.has("op-times", 0))
 
     def _count(self, result: ChildResult) -> None:
         self.outcome.children += 1
@@ -344,9 +394,19 @@ def process_median_ns(child: Child) -> float:
     return float(np.median(samples_ns(child)))
 
 
-def job_for(planned: PlannedCell, sampling: Sampling, mode: Mode) -> Job:
-    """Return what a worker is told for one child of a cell."""
+def job_for(
+    planned: PlannedCell, sampling: Sampling, mode: Mode, builds: Path | None = None
+) -> Job:
+    """Return what a worker is told for one child of a cell.
+
+    ``builds`` as for `execute`; without it nothing is converted, and what is compiled is not kept.
+    """
     cell, artifact = planned.cell, planned.artifact
+    converted = cache = None
+    if builds is not None:
+        cache = str(builds / "compiled" / planned.build_key)
+        if planned.converter is not None:
+            converted = str(builds / "converted" / planned.build_key)
     return Job(
         nonce="",
         mode=mode,
@@ -362,7 +422,21 @@ def job_for(planned: PlannedCell, sampling: Sampling, mode: Mode) -> Job:
         expected=planned.workload.expected,
         sampling=sampling,
         limits=planned.limits,
+        declared_inputs=artifact.inputs,
+        declared_outputs=artifact.outputs,
+        converted=converted,
+        cache=cache,
+        provider=planned.provider,
+        allow_fallback=planned.allow_fallback,
     )
+
+
+def _say_why_unjudged(result: ChildResult, reason: str) -> None:
+    """Put into a facts child's parity why its outputs were compared with nothing."""
+    found = result.measurement.get("parity") if result.measurement is not None else None
+    if found is not None and reason:
+        found.update(reference=None, passed=None, max_abs=None, max_rel=None, top1_agree=None)
+        found.update(top1_reason=safe_text(reason, 300), reason=safe_text(reason, 300))
 
 
 def _artifact_document(artifact: Artifact) -> JsonObject:

@@ -377,7 +377,7 @@ class PlannedCell:
     ``interpreter``: the Python that runs it, "" for this one. ``provider``: the one that every node
     has to run on, "" where the runtime has no such notion; with ``allow_fallback`` it is measured
     all the same, and labelled. ``converter``: the revision of the adapter's converter, None
-    without one.
+    without one. ``parity``: whether its outputs are to be compared with the reference's.
     """
 
     cell: Cell
@@ -393,6 +393,7 @@ class PlannedCell:
     provider: str = ""
     converter: int | None = None
     allow_fallback: bool = False
+    parity: bool = True
 
     @property
     def build_key(self) -> str:
@@ -524,10 +525,15 @@ class ErrorDoc(TypedDict):
 class MemoryDoc(TypedDict, total=False):
     """Memory of a child. ``peak_rss_bytes``: highest resident set of the whole process after the
     runtime was imported. ``model_rss_bytes``: the part of it above the resident set right after
-    that import: weights, arena and working set."""
+    that import: weights, arena and working set. ``weights_bytes``: what loading added to the pages
+    of this process alone (USS); ``working_set_bytes``: what running added to that. ``phases``:
+    rss_bytes, uss_bytes and pss_bytes at the end of import, load, first_run, steady and close."""
 
     peak_rss_bytes: int | None
     model_rss_bytes: int | None
+    weights_bytes: int | None
+    working_set_bytes: int | None
+    phases: dict[str, JsonObject]
     device_bytes: int | None
     imported_rss_bytes: int | None
     uss_bytes: int | None
@@ -636,6 +642,8 @@ class Measurement(TypedDict, total=False):
     environment: JsonObject
     notes: list[str]
     conversion: JsonObject
+    fallback: str
+    threads_busy: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -720,6 +728,8 @@ class Record(TypedDict, total=False):
     memory: MemoryDoc
     placement: list[PlacementDoc]
     precision_effective: str | None
+    conversion: JsonObject
+    fallback: str
     effective: JsonObject
     inputs: JsonObject
     artifact: JsonObject

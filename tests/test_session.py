@@ -125,7 +125,8 @@ def run(
 ) -> Outcome:
     return execute(
         plan,
-        target=target,
+        target_for=lambda _: target,
+        builds=Path("builds"),
         store=store,
         host_id="host",
         tool={"version": "0"},

@@ -4,26 +4,32 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TextIO
 
-from onnxbench import __version__
+from onnxbench import __version__, registry
 from onnxbench.cli.export_request import on_demand
 from onnxbench.cli.request import Request, with_memory
 from onnxbench.intake import preflight_lives_ns, take_in
+from onnxbench.oracle import Oracle
 from onnxbench.plan import Candidate, Plan, make_plan
 from onnxbench.probes import host
+from onnxbench.protocols import Target
 from onnxbench.report.progress import Progress
 from onnxbench.session import Bounds, Ending, Outcome, execute
 from onnxbench.store import Store
+from onnxbench.targets import bundle
 from onnxbench.targets.local import LocalTarget
 from onnxbench.targets.lock import Holder, measuring_lock
 from onnxbench.text import safe_text
 from onnxbench.types import JsonObject, PlannedCell
 
+REFERENCE_RUNTIME = "cpu"
+REFERENCE_EVALUATOR = "onnxbench.runtimes.reference:REFERENCE"
 SOME_FAILED, NONE_MEASURED, TIMED_OUT, INTERRUPTED = 3, 4, 124, 130
 
 
@@ -62,11 +68,13 @@ def carry_out(
             progress.start(plan.processes, plan.estimate_s)
             outcome = execute(
                 plan,
-                target=LocalTarget(),
+                target_for=targets(),
                 store=store,
                 host_id=host.host_id(),
                 tool=tool_document(),
                 observer=progress,
+                builds=bundle.cache_folder(),
+                oracles=oracles(),
                 bounds=bounds,
                 fresh=request.fresh,
                 on_resume=lambda run_id, children: progress.note(
@@ -84,6 +92,23 @@ def carry_out(
 
         write(outcome.records, output, [skip.document() for skip in plan.skips])
     return exit_code(outcome.ending, [record["status"] for record in outcome.records])
+
+
+def targets() -> Callable[[str], Target]:
+    """Return what gives the target of an interpreter's path, each made once."""
+    return cache(lambda interpreter: LocalTarget(interpreter or sys.executable))
+
+
+def oracles() -> list[Oracle]:
+    """Return whom to ask for the right outputs: ONNX Runtime where it is, then onnx itself."""
+    from onnxbench.cli.request import choice
+
+    found = choice(registry.find_runtime(REFERENCE_RUNTIME))
+    here = Oracle("onnx-reference", "", REFERENCE_EVALUATOR, "", sys.executable)
+    if not found.capability.available:
+        return [here]
+    runtime = Oracle("onnxruntime-cpu", found.name, found.adapter, found.build, found.interpreter)
+    return [runtime, here]
 
 
 def tool_document() -> JsonObject:

@@ -41,10 +41,11 @@ SEVERITY: tuple[Status, ...] = (
 class Children:
     """The children that count: one attempt per block and mode, the first good one or the last.
 
-    ``facts`` and ``op_times`` hold at most one each; ``replaced`` are the attempts that a retry
-    made up for.
+    ``convert``, ``facts`` and ``op_times`` hold at most one each; ``replaced`` are the attempts
+    that a retry made up for.
     """
 
+    convert: tuple[Child, ...]
     facts: tuple[Child, ...]
     op_times: tuple[Child, ...]
     timed: tuple[Child, ...]
@@ -64,6 +65,7 @@ class Children:
                 replaced.append(earlier)
             counting[key] = child
         return cls(
+            convert=tuple(child for child in counting.values() if child.mode == "convert")[:1],
             facts=tuple(child for child in counting.values() if child.mode == "facts")[:1],
             op_times=tuple(child for child in counting.values() if child.mode == "op-times")[:1],
             timed=tuple(child for child in counting.values() if child.mode == "timed"),
@@ -78,10 +80,10 @@ class Children:
     def ending(self) -> tuple[Status, ErrorDoc | None]:
         """Return the status of the cell and its error: those of its worst child.
 
-        A facts child that failed decides alone, for nothing may be timed after it. A failed
-        ``op-times`` child costs only its table.
+        A conversion or a facts child that failed decides alone, for nothing may be timed after it.
+        A failed ``op-times`` child costs only its table.
         """
-        for child in self.facts:
+        for child in (*self.convert, *self.facts):
             if outcome(child)[0] != "ok":
                 return outcome(child)
         if not self.timed:
@@ -91,7 +93,7 @@ class Children:
 
     def notes(self) -> list[str]:
         """Return one sentence per attempt that failed, retried or not."""
-        counting = (*self.facts, *self.timed, *self.op_times)
+        counting = (*self.convert, *self.facts, *self.timed, *self.op_times)
         return [
             *(_failure(child, "a retry took its place") for child in self.replaced),
             *(_failure(child, "") for child in counting if outcome(child)[0] != "ok"),
@@ -120,7 +122,7 @@ def measurements(children: Iterable[Child]) -> list[Measurement]:
 
 def _failure(child: Child, then: str) -> str:
     status, error = outcome(child)
-    name = "facts process" if child.mode == "facts" else f"{child.mode} process {child.block}"
+    name = f"{child.mode} process" + (f" {child.block}" if child.block else "")
     cause = f" ({error['kind']}: {safe_text(error['message'])})" if error else ""
     return f"{name} ended {status}{cause}" + (f"; {then}" if then else "")
 

@@ -68,15 +68,20 @@ def _cut_short(timed: Sequence[Measurement]) -> list[str]:
 
 
 def _threads(timed: Sequence[Measurement]) -> list[str]:
-    """Say where a process was found to compute with another number of threads than it was told."""
-    pairs = {
-        (effective["threads_told"], effective["threads_found"])
-        for measurement in timed
-        if "threads_found" in (effective := measurement.get("facts", {}))
-    }
-    return [
-        f"threads: told {told}, found {found}" for told, found in sorted(pairs) if told != found
-    ]
+    """Say where a process was found to compute with another number of threads than it was told.
+
+    Found are those that the runtime started, or those that were busy: a runtime may keep idle
+    helpers, and may leave threads of its own idle where a network is too small for them.
+    """
+    odd = set()
+    for measurement in timed:
+        effective = measurement.get("facts", {})
+        told, found = effective.get("threads_told"), effective.get("threads_found")
+        if None not in (told, found) and told not in (found, effective.get("threads_busy")):
+            control = effective.get("threads_control", "exact")
+            why = "" if control == "exact" else f" ({safe_text(str(control), 200)})"
+            odd.add(f"threads: told {told}, found {found}{why}")
+    return sorted(odd)
 
 
 def _spikes(distributions: Sequence[Distribution]) -> list[str]:

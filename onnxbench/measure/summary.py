@@ -20,7 +20,7 @@ from onnxbench.measure.interval import t_interval
 from onnxbench.measure.latency import latency, no_latency
 from onnxbench.measure.notes import notes
 from onnxbench.measure.static import derived_figures, static_figures
-from onnxbench.measure.verdict import Situation, judge, not_measured
+from onnxbench.measure.verdict import Situation, judge, not_measured, with_fallback
 from onnxbench.types import PHASES, digest
 
 if TYPE_CHECKING:
@@ -95,7 +95,10 @@ def summarize(
         "energy": _nulls(ENERGY, "no sensor is read yet"),
         "static": static,
         "derived": derived_figures(static, measured["median_ns"]),
-        "verdict": _verdict(sorted_children, distributions, measured, sampling, stop),
+        "verdict": with_fallback(
+            _verdict(sorted_children, distributions, measured, sampling, stop),
+            facts.get("fallback"),
+        ),
         "op_times": [row for table in tables for row in table.get("op_times", [])],
         "notes": notes(sorted_children, distributions),
         "sampling": {**dataclasses.asdict(sampling), "formula": FORMULA},
@@ -104,6 +107,10 @@ def summarize(
     }
     if throughput_reason:
         record["throughput_reason"] = throughput_reason
+    if sorted_children.convert:
+        record["conversion"] = _conversion(sorted_children.convert)
+    if "fallback" in facts:
+        record["fallback"] = facts["fallback"]
     return record
 
 
@@ -152,10 +159,29 @@ def _memory(good: Sequence[Child]) -> MemoryDoc:
         "imported_rss_bytes": _median(memory.get("imported_rss_bytes") for memory in reported),
         "uss_bytes": _median(memory.get("uss_bytes") for memory in reported),
         "pss_bytes": _median(memory.get("pss_bytes") for memory in reported),
+        "weights_bytes": _median(memory.get("weights_bytes") for memory in reported),
+        "working_set_bytes": _median(memory.get("working_set_bytes") for memory in reported),
+        "phases": _memory_phases(reported),
         "device_bytes": _median(memory.get("device_bytes") for memory in reported),
     }
     document.update(_memory_reasons(document, reported))
     return document
+
+
+def _memory_phases(reported: Sequence[MemoryDoc]) -> dict[str, JsonObject]:
+    """Return each figure at the end of each phase as the median over processes."""
+    phases = {phase for memory in reported for phase in memory.get("phases", {})}
+    figures = ("rss_bytes", "uss_bytes", "pss_bytes")
+    return {
+        phase: {
+            figure: _median(
+                memory.get("phases", {}).get(phase, {}).get(figure) for memory in reported
+            )
+            for figure in figures
+        }
+        for phase in ("import", "load", "first_run", "steady", "close")
+        if phase in phases
+    }
 
 
 def _memory_reasons(document: MemoryDoc, reported: Sequence[MemoryDoc]) -> MemoryDoc:
@@ -173,6 +199,14 @@ def _memory_reasons(document: MemoryDoc, reported: Sequence[MemoryDoc]) -> Memor
         device = (memory.get("device_reason") for memory in reported)
         reasons["device_reason"] = next(filter(None, device), "not reported: device_bytes")
     return reasons
+
+
+def _conversion(convert: Sequence[Child]) -> JsonObject:
+    """Return what became of the conversion into the runtime's own format."""
+    for measurement in measurements(convert):
+        if "conversion" in measurement:
+            return measurement["conversion"]
+    return _nulls(("cached", "duration_ns", "bytes"), "the conversion failed")
 
 
 def _parity(facts: Measurement) -> ParityDoc:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from onnxbench.measure.evidence import TRUSTED_PROCESSES
 from onnxbench.measure.stopping import INTERVAL_NARROW
+from onnxbench.text import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -83,6 +84,17 @@ def judge(readings: Sequence[Reading], situation: Situation) -> VerdictDoc:
 def not_measured(reason: str) -> VerdictDoc:
     """Return the verdict on a cell without a number."""
     return {"grade": None, "reasons": [f"not-measured: {reason}"], "advice": ""}
+
+
+def with_fallback(verdict: VerdictDoc, fallback: str | None) -> VerdictDoc:
+    """Return ``verdict`` on a number that another provider than the one asked for had part in."""
+    if fallback is None or verdict["grade"] is None:
+        return verdict
+    return {
+        "grade": "unreliable",
+        "reasons": [f"fallback: {safe_text(fallback, 300)}", *verdict["reasons"]],
+        "advice": "Leave out --allow-fallback to see such rows fail.",
+    }
 
 
 def _in_words(value: float, unit: str) -> str:

@@ -12,7 +12,7 @@ import math
 import sys
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,6 +75,22 @@ def make_inputs(recipes: Iterable[InputRecipe]) -> list[InputTensor]:
     """
     # Not ascontiguousarray: that one gives a scalar a dimension.
     return [InputTensor(r.name, r.dtype, np.asarray(_make(r), order="C")) for r in recipes]
+
+
+def other_inputs(recipes: Sequence[InputRecipe]) -> list[InputTensor]:
+    """Return inputs of the same shapes and ranges as ``recipes`` make, with other values.
+
+    Generated ones are drawn from the next seed; those of a file are the user's own values in
+    another order, so that an index stays within its table.
+    """
+    return [InputTensor(r.name, r.dtype, np.asarray(_other(r), order="C")) for r in recipes]
+
+
+def _other(recipe: InputRecipe) -> Array:
+    if recipe.kind == "file":
+        array = _make(recipe)
+        return np.roll(array.ravel(), 1).reshape(array.shape)
+    return _make(replace(recipe, seed=recipe.seed + 1))
 
 
 def fingerprint(named: Iterable[tuple[str, Array]]) -> str:
@@ -156,8 +172,3 @@ def _encode(values: Array, onnx_type: str, dtype: np.dtype[Any]) -> Array:
     if onnx_type in _FLOAT8_ONE:  # every bit pattern up to that of 1.0 is a value in [0, 1]
         return (np.clip(values, 0, 1) * _FLOAT8_ONE[onnx_type]).astype(np.uint8)
     return values.astype(dtype)
-
-
-def total_bytes(tensors: Sequence[InputTensor]) -> int:
-    """Return the bytes that the arrays of ``tensors`` take."""
-    return sum(tensor.array.nbytes for tensor in tensors)

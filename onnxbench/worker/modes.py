@@ -1,23 +1,20 @@
-"""The three things a child can do with a loaded model: give facts, be timed, time operators."""
+"""What a child can do with a loaded model: be the reference, give facts, be timed, profiled."""
 
 from __future__ import annotations
 
 import gc
-import os
-import threading
 from array import array
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from onnxbench.probes import host, load, memory
-from onnxbench.worker import inputs, loop, outputs
-from onnxbench.worker.clock import SECOND_NS
+from onnxbench.probes import host, load, memory, threads
+from onnxbench.worker import inputs, judging, loop, outputs
+from onnxbench.worker.clock import SECOND_NS, now_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from onnxbench.protocols import Engine
-    from onnxbench.types import Measurement, MemoryDoc
+    from onnxbench.protocols import Array, Engine
+    from onnxbench.types import ErrorDoc, JsonObject, Measurement, MemoryDoc, Status
     from onnxbench.worker.channel import Channel
     from onnxbench.worker.inputs import InputTensor
     from onnxbench.worker.job import Job
@@ -42,70 +39,113 @@ def prepare_inputs(job: Job, measurement: Measurement) -> list[InputTensor]:
     return tensors
 
 
-@dataclass(frozen=True, slots=True)
 class Baseline:
-    """Memory and threads of this process before the model is loaded.
+    """Memory and threads of this process before the model is loaded, and memory as it grows.
 
     Peak memory is VmHWM after a reset through clear_refs (man proc_pid_clear_refs); where the
     reset is not allowed the peak before the model counts too, and the record says so.
     """
 
-    rss_bytes: int | None
-    threads: int
-    was_reset: bool
+    def __init__(self) -> None:
+        self._was_reset = memory.reset_peak()
+        self._threads = threads.count()
+        self._phases: dict[str, JsonObject] = {}
+        self.note("import")
 
-    @classmethod
-    def take(cls) -> Baseline:
-        """Read the baseline now."""
-        was_reset = memory.reset_peak()
-        return cls(memory.rss_bytes(), _thread_count(), was_reset)
+    def note(self, phase: str) -> None:
+        """Keep the memory of this process at the end of ``phase``. Never within a timed block."""
+        shares = memory.uss_pss_bytes()
+        self._phases[phase] = {
+            "rss_bytes": memory.rss_bytes(),
+            "uss_bytes": shares[0] if shares else None,
+            "pss_bytes": shares[1] if shares else None,
+        }
 
     def threads_since(self) -> int:
         """Return how many threads compute: those started since, and the calling one."""
-        return _thread_count() - self.threads + 1
+        return threads.count() - self._threads + 1
 
     def memory(self) -> MemoryDoc:
-        """Return the memory of this process now, relative to the baseline."""
+        """Return the memory of this process now, relative to the baseline.
+
+        ``weights_bytes``: what loading added to the memory of this process alone (USS);
+        ``working_set_bytes``: what running added to that.
+        """
         peak = memory.peak_rss_bytes()
-        shares = memory.uss_pss_bytes()
+        self.note("steady")
+        first, last = self._phases["import"], self._phases["steady"]
         document: MemoryDoc = {
             "peak_rss_bytes": peak,
             "model_rss_bytes": None,
-            "imported_rss_bytes": self.rss_bytes,
-            "uss_bytes": shares[0] if shares else None,
-            "pss_bytes": shares[1] if shares else None,
+            "imported_rss_bytes": first["rss_bytes"],
+            "uss_bytes": last["uss_bytes"],
+            "pss_bytes": last["pss_bytes"],
+            "weights_bytes": self._growth("import", "load"),
+            "working_set_bytes": self._growth("load", "steady"),
+            "phases": self._phases,
             "device_bytes": None,
             "device_reason": "the device is the CPU",
         }
-        if peak is None or self.rss_bytes is None:
+        if peak is None or first["rss_bytes"] is None:
             document["reason"] = "this system does not tell a process its resident set"
         else:
-            document["model_rss_bytes"] = max(0, peak - self.rss_bytes)
-            if not self.was_reset:
+            document["model_rss_bytes"] = max(0, peak - first["rss_bytes"])
+            if not self._was_reset:
                 document["reason"] = "the peak includes the time before the model was loaded"
         return document
+
+    def _growth(self, before: str, after: str) -> int | None:
+        first, last = (self._phases.get(phase, {}).get("uss_bytes") for phase in (before, after))
+        return None if first is None or last is None else max(0, last - first)
+
+
+def run_reference(
+    job: Job, channel: Channel, engine: Engine, measurement: Measurement, _room: Room
+) -> int:
+    """Write the outputs for the inputs and for others: what every runtime has to give."""
+    assert job.reference is not None
+    with channel.timed_phase("outputs", job.limits.run_s * 3):
+        first = {name: value.copy() for name, value in engine.outputs().items()}
+        second = _outputs_for_others(job, engine)
+        outputs.save_reference(job.reference.path, first, second)
+    measurement["outputs_sha256"] = outputs.outputs_sha256(first)
+    return 0
 
 
 def run_facts(
     job: Job, channel: Channel, engine: Engine, measurement: Measurement, _room: Room
 ) -> int:
     """Check outputs and describe the machine; nothing here is timed for a result."""
-    with channel.timed_phase("outputs", job.limits.run_s * 3):
+    with channel.timed_phase("outputs", job.limits.run_s * 4):
         first = {name: value.copy() for name, value in engine.outputs().items()}
-        engine.run()
-        if engine.sync is not None:
-            engine.sync()
+        _run_once(engine)
         again = outputs.outputs_sha256(engine.outputs())
+        others = _outputs_for_others(job, engine) if job.reference is not None else {}
     measurement["outputs_sha256"] = outputs.outputs_sha256(first)
     measurement["outputs_sha256_after"] = again
     parity = outputs.self_parity(
         first, deterministic=measurement["outputs_sha256"] == measurement["outputs_sha256_after"]
     )
+    if job.reference is not None:
+        parity = {**parity, **outputs.compare_reference(job.reference, first, others)}
     if job.expected:
         parity = outputs.compare_expected(first, job.expected, parity)
     measurement["parity"] = parity
     measurement["environment"] = host.environment()
     return 0
+
+
+def _outputs_for_others(job: Job, engine: Engine) -> Mapping[str, Array]:
+    """Bind other inputs than the job's, and return the outputs for them."""
+    engine.bind(inputs.other_inputs(job.inputs))
+    _run_once(engine)
+    return {name: value.copy() for name, value in engine.outputs().items()}
+
+
+def _run_once(engine: Engine) -> None:
+    engine.run()
+    if engine.sync is not None:
+        engine.sync()
 
 
 def run_timed(
@@ -122,10 +162,13 @@ def run_timed(
     with channel.timed_phase("warmup", warmup_s + job.limits.run_s):
         warm = loop.warm_up(call, job.sampling)
     with channel.timed_phase("steady", sampling_s + job.limits.run_s):
-        before = load.snapshot()
+        before, spent = load.snapshot(), threads.cpu_ns()
+        started = now_ns()
         sampled = loop.sample(call, job.sampling, room, int(sampling_s * SECOND_NS))
-        after = load.snapshot()
+        wall_ns = now_ns() - started
+        after, spent_after = load.snapshot(), threads.cpu_ns()
     gc.enable()
+    measurement["threads_busy"] = threads.busy(spent, spent_after, wall_ns)
     measurement["load"] = load.between(before, after)
     measurement["warmup"] = {
         "runs": warm.runs, "duration_ns": warm.duration_ns, "steady": warm.steady
@@ -157,29 +200,53 @@ def run_op_times(
     """Run the profiled engine a few times; its times serve shares of operators only."""
     with channel.timed_phase("profiled_runs", job.limits.run_s * PROFILED_RUNS):
         for _ in range(PROFILED_RUNS):
-            engine.run()
-            if engine.sync is not None:
-                engine.sync()
+            _run_once(engine)
     return 0
 
 
 def placement(job: Job, engine: Engine, measurement: Measurement) -> None:
     """Record where nodes ran and in which precision; operators' times where asked for."""
-    measurement["placement"], measurement["precision_effective"] = engine.placement()
+    placed, effective = engine.placement()
+    measurement["placement"], measurement["precision_effective"] = placed, effective
     if job.mode == "op-times":
         measurement["op_times"] = engine.op_times()
+    parity = measurement.get("parity", {})
+    if job.reference is not None and parity.get("reference") == job.reference.name:
+        measurement["parity"] = judging.judge_parity(
+            parity, job.reference, effective, job.precision
+        )
+
+
+def verdict_on_facts(job: Job, measurement: Measurement) -> tuple[Status, ErrorDoc | None]:
+    """Return the state of a child that ran to its end: ok, unless a gate says otherwise.
+
+    A fallback that is allowed is kept as ``fallback``, to label every row with.
+    """
+    if job.mode != "facts":
+        return "ok", None
+    fault = judging.placement_fault(measurement.get("placement", []), job.provider)
+    if fault is not None and not job.allow_fallback:
+        return fault
+    if fault is not None:
+        measurement["fallback"] = fault[1]["message"] if fault[1] else ""
+    if job.reference is not None:
+        effective = measurement.get("precision_effective")
+        if lowered := judging.precision_fault(effective, job.reference.dtype, job.precision):
+            return lowered
+    parity = measurement.get("parity", {})
+    if parity.get("passed") is not False:
+        return "ok", None
+    return "wrong-output", {
+        "kind": "wrong-output",
+        "message": f"outputs differ from {parity['reference']}: {parity['reason']}",
+        "hint": "the runtime computes something else; --no-parity times it all the same",
+        "phase": "outputs",
+    }
 
 
 MODES: dict[str, ModeRunner] = {
+    "reference": run_reference,
     "facts": run_facts,
     "timed": run_timed,
     "op-times": run_op_times,
 }
-
-
-def _thread_count() -> int:
-    """Return the number of threads of this process that the system sees."""
-    try:
-        return len(os.listdir("/proc/self/task"))
-    except OSError:
-        return threading.active_count()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from onnxbench.types import ExpectedOutput, JsonObject, ParityDoc
+    from onnxbench.worker.job import Reference
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -95,6 +96,96 @@ def compare_expected(
     return {**parity, "reference": "test-data", "max_abs": max_abs, "max_rel": max_rel,
             "top1_agree": None, "top1_reason": _ELEMENTWISE,
             "passed": passed, "reason": reason}  # fmt: skip
+
+
+def save_reference(path: str, *runs: Mapping[str, Array]) -> None:
+    """Write the outputs of ``runs`` (the inputs, then others) to the .npz file ``path``."""
+    arrays: dict[str, Array] = {"names": np.array(list(runs[0]), dtype=str)}
+    for run, outputs in enumerate(runs):
+        for index, array in enumerate(outputs.values()):
+            arrays[f"{run}.{index}"] = array.astype(str) if array.dtype == object else array
+    with open(path, "wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy: no keyword is special here
+
+
+def compare_reference(reference: Reference, *runs: Mapping[str, Array]) -> ParityDoc:
+    """Return how far outputs are from the reference's; `judging.judge_parity` decides on it.
+
+    ``runs``: the outputs for the inputs and for others, as `save_reference` has them. ``max_abs``:
+    largest |out - ref|; ``max_rel``: the largest error of an output by the largest value that the
+    reference has there; ``cosine``: least over the outputs, of both as vectors; ``top1_agree``:
+    share of rows of (items, classes) with the same largest class, near ties taken for agreement.
+    ``reason`` is set where shapes, types of values, or places of NaN differ.
+    """
+    with open(reference.path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+        names = [str(name) for name in archive["names"]]
+        truths = [
+            {name: archive[f"{run}.{index}"] for index, name in enumerate(names)}
+            for run in range(len(runs))
+        ]
+    total = _Difference()
+    for got, truth in zip(runs, truths, strict=True):
+        for name, ref in truth.items():
+            total.add(name, got.get(name), ref)
+    sensitive = None
+    if len(runs) > 1 and outputs_sha256(truths[0]) != outputs_sha256(truths[1]):
+        sensitive = outputs_sha256(runs[0]) != outputs_sha256(runs[1])
+    agree = min(total.top1, default=None)
+    return {
+        "reference": reference.name,
+        "max_abs": total.max_abs,
+        "max_rel": total.max_rel,
+        "scale": total.scale,
+        "cosine": min(total.cosines, default=None),
+        "top1_agree": agree,
+        **({} if agree is not None else {"top1_reason": "no output is (items, classes)"}),
+        "input_sensitive": sensitive,
+        "reason": total.reason,
+    }
+
+
+NEAR_TIE = 1e-2
+"""Two classes nearer than this share of the largest value are one winner: rounding may pick."""
+
+
+class _Difference:
+    """The difference of several outputs, added up."""
+
+    def __init__(self) -> None:
+        self.max_abs = self.max_rel = self.scale = 0.0
+        self.cosines: list[float] = []
+        self.top1: list[float] = []
+        self.reason = ""
+
+    def add(self, name: str, got: Array | None, ref: Array) -> None:
+        """Compare one output."""
+        if got is None or got.shape != ref.shape:
+            found = "missing" if got is None else f"of shape {list(got.shape)}"
+            self.reason = f"output {name!r} is {found}, the reference's is {list(ref.shape)}"
+        elif got.dtype.kind in "fc" and ref.dtype.kind in "fc":
+            self._add_numbers(name, got.astype(np.float64), ref.astype(np.float64))
+        else:
+            wrong = int((got.astype(str) != ref.astype(str)).sum())
+            if wrong:
+                self.reason = f"output {name!r}: {wrong} of {ref.size} elements differ"
+
+    def _add_numbers(self, name: str, out: Array, ref: Array) -> None:
+        finite = np.isfinite(ref)
+        odd = ~finite & ~((out == ref) | (np.isnan(out) & np.isnan(ref)))
+        bad = int((finite & ~np.isfinite(out)).sum() + odd.sum())
+        if bad:
+            self.reason = f"output {name!r}: {bad} of {ref.size} elements are not finite alike"
+            return
+        out, ref = np.where(finite, out, 0.0), np.where(finite, ref, 0.0)
+        error, scale = float(np.abs(out - ref).max(initial=0.0)), _largest(np.abs(ref))
+        self.max_abs, self.scale = max(self.max_abs, error), max(self.scale, scale)
+        self.max_rel = max(self.max_rel, error / scale if scale else float(error > 0))
+        norms = float(np.linalg.norm(out) * np.linalg.norm(ref))
+        if norms:
+            self.cosines.append(min(1.0, float(np.vdot(out, ref)) / norms))
+        if ref.ndim == 2 and ref.shape[1] > 1 and len(ref):
+            chosen = ref[np.arange(len(ref)), out.argmax(axis=1)]
+            self.top1.append(float((ref.max(axis=1) - chosen <= NEAR_TIE * scale).mean()))
 
 
 def _largest(errors: Array) -> float:

@@ -99,7 +99,7 @@ def proof(place: Path, monkeypatch: pytest.MonkeyPatch) -> Sequence[str]:
         "[onnxbench.runtimes]\nproof = onnxbench.runtimes.proof:PROOF\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(info.parent), prepend=os.pathsep)
-    return ("-r", "proof")
+    return ("-r", "proof", "--no-parity")
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,6 @@ from onnxbench.worker.inputs import (
     fingerprint,
     load_array,
     make_inputs,
-    total_bytes,
 )
 
 RAW = {
@@ -142,10 +141,6 @@ def test_the_fingerprint_tells_name_type_shape_and_bytes_apart() -> None:
     ]
     assert len(set(prints)) == len(prints)
     assert fingerprint([("x", x[::-1][::-1])]) == prints[0], "the same values in another layout"
-
-
-def test_bytes_are_counted() -> None:
-    assert total_bytes(make_inputs([recipe(shape=(10,)), recipe("int8", (3,))])) == 43
 
 
 def saved(folder: Path, **arrays: Any) -> str:
