@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 if TYPE_CHECKING:
-    from typing import NotRequired  # Python ≥ 3.11; never evaluated
-
     from onnxbench.sources import InputSpec, Preprocess, Published
 
 Status = Literal[
@@ -561,19 +559,24 @@ class LoadDoc(TypedDict, total=False):
     reason: str
 
 
-class PlacementDoc(TypedDict):
+class PlacedDoc(TypedDict):
+    """What every `PlacementDoc` holds."""
+
+    provider: str
+    nodes: int
+    node_share: float
+    time_share: float | None
+
+
+class PlacementDoc(PlacedDoc, total=False):
     """Nodes and time on one provider; shares are of the whole graph, None when not known.
 
     ``operators``: nodes on it by operator, ``Conv`` or ``ai.onnx.ml::Binarizer``.
     ``time_reason``: why ``time_share`` is None.
     """
 
-    provider: str
-    nodes: int
-    node_share: float
-    time_share: float | None
-    operators: NotRequired[dict[str, int]]
-    time_reason: NotRequired[str]
+    operators: dict[str, int]
+    time_reason: str
 
 
 class ParityDoc(TypedDict, total=False):
