@@ -1,0 +1,108 @@
+"""Small networks with the layers that tell runtimes apart, and their answer by ONNX Runtime."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from onnx import helper
+
+from onnxbench.targets.local import LocalTarget
+from onnxbench.worker.job import Reference
+from tests.runtimes.models import FLOAT, save
+from tests.runtimes.running import declared, facts_of, recipes
+from tests.targets.child import LONG, job, run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from onnxbench.protocols import Target
+    from onnxbench.types import ChildResult
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+ORT = "onnxbench.runtimes.onnxruntime:CPU"
+
+
+def conv(path: Path, dtype: int = FLOAT, opset: int = 18) -> Path:
+    """x [N, 3, 8, 6] → y [N, 4, 8, 6], a feature map, and mean [N, 4]."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w", "b"], ["c"], name="conv", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["c"], ["y"], name="relu"),
+        helper.make_node("ReduceMean", ["y", "axes"], ["mean"], name="mean", keepdims=0),
+    ]
+    kind = helper.tensor_dtype_to_np_dtype(dtype)
+    weights = [
+        ("w", _normal(4, 3, 3, 3).astype(kind)),
+        ("b", _normal(4).astype(kind)),
+        ("axes", np.array([2, 3], np.int64)),
+    ]
+    outputs = [("y", dtype, ["N", 4, 8, 6]), ("mean", dtype, ["N", 4])]
+    return save(path, nodes, [("x", dtype, ["N", 3, 8, 6])], outputs, weights, opset)
+
+
+def two_inputs(path: Path) -> Path:
+    """a [N, 3, 8, 8] and b [N, 5] → sum [N, 5] and the halves of a, which Split makes."""
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["a"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "w"], ["dense"]),
+        helper.make_node("Sub", ["b", "dense"], ["sum"]),
+        helper.make_node("Split", ["a"], ["upper", "lower"], axis=2, num_outputs=2),
+    ]
+    outputs = [
+        ("lower", FLOAT, ["N", 3, 4, 8]),
+        ("sum", FLOAT, ["N", 5]),
+        ("upper", FLOAT, ["N", 3, 4, 8]),
+    ]
+    inputs = [("a", FLOAT, ["N", 3, 8, 8]), ("b", FLOAT, ["N", 5])]
+    return save(path, nodes, inputs, outputs, [("w", _normal(3, 5))], opset=18)
+
+
+def quantized(path: Path) -> Path:
+    """A convolution in INT8 between QuantizeLinear and DequantizeLinear: x [N, 3, 8, 8]."""
+    weights: list[tuple[str, Array]] = [
+        ("s", np.array(0.02, np.float32)),
+        ("z", np.array(0, np.int8)),
+        ("w", (_normal(4, 3, 3, 3) * 50).round().clip(-127, 127).astype(np.int8)),
+        ("sw", np.full(4, 0.02, np.float32)),
+        ("zw", np.zeros(4, np.int8)),
+    ]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["xq"]),
+        helper.make_node("DequantizeLinear", ["xq", "s", "z"], ["xd"]),
+        helper.make_node("DequantizeLinear", ["w", "sw", "zw"], ["wd"], axis=0),
+        helper.make_node("Conv", ["xd", "wd"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("QuantizeLinear", ["c", "s", "z"], ["cq"]),
+        helper.make_node("DequantizeLinear", ["cq", "s", "z"], ["y"]),
+    ]
+    shape = ["N", 4, 8, 8]
+    return save(path, nodes, [("x", FLOAT, ["N", 3, 8, 8])], [("y", FLOAT, shape)], weights, 18)
+
+
+def determinant(path: Path) -> Path:
+    """An operator that few runtimes have: y = det(x), x [2, 2]."""
+    node = helper.make_node("Det", ["x"], ["y"])
+    return save(path, [node], [("x", FLOAT, [2, 2])], [("y", FLOAT, [])])
+
+
+def checked(
+    target: Target, adapter: str, model: Path, shapes: Mapping[str, Sequence[int]], **changes: Any
+) -> ChildResult:
+    """Run a facts child against ONNX Runtime's answer for its inputs and for others, as a run does.
+
+    ``dtype``: the narrowest type of the graph, float32 unless told. The reference lies beside the
+    model.
+    """
+    narrowest = changes.pop("dtype", "float32")
+    reference = Reference(str(model.with_suffix(".npz")), "onnxruntime-cpu", narrowest, 1)
+    asked = {"limits": LONG, **declared(model), "inputs": recipes(model, shapes)}
+    here = LocalTarget(cache=model.parent / "reference-worker")
+    found = run(here, job(ORT, str(model), mode="reference", reference=reference, **asked))
+    assert found.status == "ok", found
+    return facts_of(target, adapter, model, shapes, reference=reference, **changes)
+
+
+def _normal(*shape: int) -> Array:
+    return np.random.default_rng(len(shape)).standard_normal(shape, np.float32)
