@@ -1,0 +1,125 @@
+"""What OpenVINO's CPU plug-in executed: its layers after fusion, their types and their time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from onnxbench.types import OpTime, PlacementDoc
+
+_PRECISIONS = {
+    "f64": "float64",
+    "f32": "float32",
+    "f16": "float16",
+    "bf16": "bfloat16",
+    "u8": "int8",
+    "i8": "int8",
+}
+"""Types of the layers that show in which type a model is computed."""
+
+_HEAVY = (
+    "Convolution",
+    "Deconvolution",
+    "FullyConnected",
+    "MatMul",
+    "RNN",
+    "LSTM",
+    "GRU",
+    "ScaledDotProduct",
+    "MHA",
+    "QKVProjection",
+    "LLMMLP",
+)
+"""Beginnings of the types of layers that do most of a model's arithmetic."""
+
+_ENDS = ("Const", "Input", "Output")
+
+
+class Profile:
+    """Counts the inferences of one compiled model with PERF_COUNT, and reads their profile.
+
+    The plug-in keeps the mean per layer over all runs, in whole microseconds (``execTimeMcs`` of
+    the runtime model). The first run also fills caches, so its share is taken out of it again.
+    """
+
+    def __init__(self, compiled: Any, provider: str) -> None:
+        self._compiled = compiled
+        self._provider = provider
+        self._runs = 0
+        self._first: dict[str, int] = {}
+
+    def ran(self) -> None:
+        """Note that one more inference has ended."""
+        self._runs += 1
+        if self._runs == 1:
+            self._first = {layer["name"]: layer["us"] for layer in self._layers()}
+
+    def placement(self) -> tuple[list[PlacementDoc], str | None]:
+        """Return the layers of the runtime model, and the effective precision."""
+        layers = self._layers()
+        inner = [layer for layer in layers if layer["type"] not in _ENDS] or layers
+        operators = Counter(layer["type"] for layer in inner)
+        row: PlacementDoc = {
+            "provider": self._provider,
+            "nodes": len(inner),
+            "node_share": 1.0,
+            "time_share": 1.0,
+            "operators": dict(operators),
+        }
+        return [row], self._precision(layers)
+
+    def op_times(self) -> list[OpTime]:
+        """Return time per layer over all runs but the first, the longest first."""
+        calls, rows = max(1, self._runs - 1), self._layers()
+        spent = {layer["name"]: self._after_first(layer) for layer in rows}
+        total = sum(spent.values()) or 1
+        times: list[OpTime] = [
+            {
+                "name": layer["original"] or layer["name"],
+                "op": layer["type"],
+                "provider": self._provider,
+                "ns": spent[layer["name"]] * 1000,
+                "share": spent[layer["name"]] / total,
+                "calls": calls,
+            }
+            for layer in rows
+            if spent[layer["name"]]
+        ]
+        return sorted(times, key=lambda row: -row["ns"])
+
+    def _precision(self, layers: list[dict[str, Any]]) -> str | None:
+        """Return the type that most of the time of heavy layers was computed in."""
+        spent = Counter[str]()
+        for layer in layers:
+            if layer["type"] in _ENDS or layer["precision"] not in _PRECISIONS:
+                continue
+            # A model without heavy layers still has a type; it must not outvote them.
+            weight = 1000 if layer["type"].startswith(_HEAVY) else 1
+            spent[_PRECISIONS[layer["precision"]]] += self._after_first(layer) * weight + 1
+        return spent.most_common(1)[0][0] if spent else None
+
+    def _after_first(self, layer: dict[str, Any]) -> int:
+        """Return the microseconds of a layer over all runs but the first."""
+        if self._runs < 2:
+            return int(layer["us"])
+        return max(0, layer["us"] * self._runs - self._first.get(layer["name"], 0))
+
+    def _layers(self) -> list[dict[str, Any]]:
+        layers = []
+        for node in self._compiled.get_runtime_model().get_ordered_ops():
+            said = node.get_rt_info()
+            kind, precision, time, original = (
+                said[key].astype(str) if key in said else ""
+                for key in ("layerType", "runtimePrecision", "execTimeMcs", "originalLayersNames")
+            )
+            layers.append(
+                {
+                    "name": node.get_friendly_name(),
+                    "original": original,
+                    "type": kind,
+                    "precision": precision,
+                    "us": int(time) if time.isdecimal() else 0,
+                }
+            )
+        return [layer for layer in layers if layer["type"] != "Const"] or layers
