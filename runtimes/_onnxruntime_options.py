@@ -7,12 +7,20 @@ here and others refused.
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from onnxbench.errors import Unsupported
+from onnxbench.runtimes._onnxruntime_profiles import CPU_PROVIDER, PLUGIN_PROVIDER
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from onnxbench.runtimes._onnxruntime_profiles import ProviderProfile
     from onnxbench.types import BuildRequest, JsonObject
+
+PLUGIN_PREFIX = "ep."
+"""``--set ep.NAME=VALUE`` goes to a plugin given by path, which alone knows its options."""
 
 ATTRIBUTES = (
     "graph_optimization_level",
@@ -59,34 +67,101 @@ The flags are "0" or "1"; ONNX Runtime takes any other text for one of the two w
 _TRUE, _FALSE = {"1", "true", "on", "yes"}, {"0", "false", "off", "no"}
 
 
-def session_options(ort: Any, request: BuildRequest) -> Any:
-    """Return the ``SessionOptions`` for ``request``.
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """``--set`` sorted by who takes it: the session, the provider, or this adapter (``own``).
 
-    One pool of ``threads`` computes; operators run one after another. Raises Unsupported for an
-    option or a value that is not known.
+    ``unchecked``: options passed to a plugin of which nobody here knows what it makes of them.
     """
-    settings = ort.SessionOptions()
-    settings.intra_op_num_threads = request.threads
-    settings.inter_op_num_threads = 1
-    settings.log_severity_level = 3
+
+    session: dict[str, str]
+    provider: dict[str, str]
+    own: dict[str, str]
+    unchecked: dict[str, str]
+
+
+def choose(profile: ProviderProfile, request: BuildRequest) -> Choice:
+    """Return the options of ``request``, sorted, with what the precision and threads ask for.
+
+    Raises Unsupported for an option that nobody takes, and for one that lowers the precision.
+    """
+    known = (*profile.own, *profile.options, *ATTRIBUTES, *CONFIG_KEYS)
+    free = profile.provider == PLUGIN_PROVIDER
+    found = Choice({}, {}, {}, {})
+    if request.precision == "model":
+        found.provider.update(profile.for_model)
+    if profile.threads_option:
+        found.provider[profile.threads_option] = str(request.threads)
     for name, value in request.options.items():
-        if name in ATTRIBUTES:
-            setattr(settings, name, _value(ort, settings, name, value))
-        elif name in CONFIG_FLAGS:
-            settings.add_session_config_entry(name, str(int(_truth(name, value))))
-        elif name in CONFIG_KEYS:
-            settings.add_session_config_entry(name, value)
+        if name in profile.own:
+            found.own[name] = value
+        elif name in profile.options:
+            _check_precision(profile, request, name, value)
+            found.provider[name] = value
+        elif free and name.startswith(PLUGIN_PREFIX):
+            found.unchecked[name.removeprefix(PLUGIN_PREFIX)] = value
+        elif name in (*ATTRIBUTES, *CONFIG_KEYS):
+            found.session[name] = value
         else:
-            near = difflib.get_close_matches(name, ATTRIBUTES + CONFIG_KEYS, 1, 0.4)
+            near = difflib.get_close_matches(name, known, 1, 0.4)
+            owner = "ONNX Runtime" if profile.provider == CPU_PROVIDER else profile.provider
             raise Unsupported(
-                f"ONNX Runtime has no option {name!r}",
+                f"{owner} has no option {name!r}",
                 f"did you mean --set {near[0]}=…?" if near else "see docs/reference/options.md",
             )
+    return found
+
+
+def session_options(
+    ort: Any, profile: ProviderProfile, request: BuildRequest, chosen: Mapping[str, str]
+) -> Any:
+    """Return the ``SessionOptions`` for ``request``.
+
+    One pool of ``threads`` computes; operators run one after another. A provider with threads of
+    its own gets them all, so that no second pool waits beside it. Raises Unsupported for a value
+    that is not known.
+    """
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = 1 if profile.threads_option else request.threads
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = 3
+    for name, value in (*profile.settings.items(), *chosen.items()):
+        if name in ATTRIBUTES:
+            setattr(settings, name, _value(ort, settings, name, str(value)))
+        elif name in CONFIG_FLAGS:
+            settings.add_session_config_entry(name, str(int(_truth(name, value))))
+        else:
+            settings.add_session_config_entry(name, value)
     if request.profile:
         settings.enable_profiling = True
         settings.profile_file_prefix = f"{request.scratch}/profile"
         settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     return settings
+
+
+def is_on(text: str | None) -> bool:
+    """Tell whether a flag's text means yes."""
+    return text is not None and text.lower() in _TRUE
+
+
+def spinning(settings: Any) -> bool:
+    """Return whether the idle threads of the session's pool wait busily; one thread never does.
+
+    The default is what ONNX Runtime's own header says of ``session.intra_op.allow_spinning``.
+    """
+    if settings.intra_op_num_threads == 1:
+        return False
+    return _entry(settings, "session.intra_op.allow_spinning") != "0"
+
+
+def _check_precision(
+    profile: ProviderProfile, request: BuildRequest, name: str, value: str
+) -> None:
+    if request.precision == "model" and name in profile.lowering and _truth(name, value):
+        raise Unsupported(
+            f"{name}={value} computes in less than the graph declares",
+            "give a graph in that precision, or --precision native",
+        )
 
 
 def effective(settings: Any, asked: dict[str, str]) -> JsonObject:

@@ -11,40 +11,84 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from onnxbench.runtimes._onnxruntime_precision import has_assignment
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from onnxbench.runtimes._onnxruntime_precision import Naming
     from onnxbench.types import OpTime, PlacementDoc
 
 _FLOATS = ("float", "float16", "bfloat16", "double")
 _HEAVY = ("Conv", "Gemm", "MatMul", "Attention", "LSTM", "GRU", "RNN", "Einsum")
 """Parts of names of operators whose inputs show in which type the model is computed."""
 
+_QUANTIZED = ("QuantizeLinear", "QLinear", "Integer", "MatMulNBits")
+"""Parts of names of operators that compute, or may be fused to compute, in narrow integers."""
+
 
 class Profile:
-    """The profile of one session; the first question ends the recording."""
+    """The profile of one session; the first question ends the recording.
 
-    def __init__(self, session: Any) -> None:
+    ``shown``: names of providers → what placement calls them, where it is another.
+    """
+
+    def __init__(self, session: Any, naming: Naming, shown: Mapping[str, str]) -> None:
         self._session = session
+        self._naming = naming
+        self._shown = shown
         self._kernels: list[dict[str, Any]] | None = None
+        self._quantized: set[str] = set()
 
     def placement(self) -> tuple[list[PlacementDoc], str | None]:
         """Return nodes and shares per provider, and the effective precision."""
-        nodes = Counter[str]()
-        for part in self._session.get_provider_graph_assignment_info():
-            nodes[part.ep_name] += len(part.get_nodes())
         times = Counter[str]()
         for kernel in self._recorded():
             times[kernel["args"]["provider"]] += kernel["dur"]
-        all_nodes, all_time = nodes.total(), times.total()
-        placed: list[PlacementDoc] = [
-            {
-                "provider": provider,
-                "nodes": nodes[provider],
-                "node_share": nodes[provider] / all_nodes if all_nodes else 0.0,
-                "time_share": times[provider] / all_time if all_time else None,
-            }
-            for provider in sorted({*nodes, *times})
-        ]
+        operators = self._assigned()
+        all_nodes = sum(counts.total() for counts in operators.values())
+        all_time = times.total()
+        placed = [
+            self._placed(provider, operators.get(provider, Counter()), all_nodes,
+                         times[provider], all_time)
+            for provider in sorted({*operators, *times})
+        ]  # fmt: skip
         return placed, self._precision()
+
+    def _placed(
+        self, provider: str, operators: Counter[str], all_nodes: int, time: int, all_time: int
+    ) -> PlacementDoc:
+        nodes = operators.total()
+        found: PlacementDoc = {
+            "provider": self._shown.get(provider, provider),
+            "nodes": nodes,
+            "node_share": nodes / all_nodes if all_nodes else 0.0,
+            "time_share": time / all_time if all_time else None,
+            "operators": dict(operators.most_common()),
+        }
+        if not all_time:
+            found["time_reason"] = "the profile has no kernel, or none that took a microsecond"
+        return found
+
+    def _assigned(self) -> dict[str, Counter[str]]:
+        """Return the operators on each provider: as assigned or, before 1.24, as they ran."""
+        found: dict[str, Counter[str]] = {}
+        if has_assignment(self._session):
+            for part in self._session.get_provider_graph_assignment_info():
+                counts = found.setdefault(part.ep_name, Counter())
+                for node in part.get_nodes():
+                    counts[_qualified(node.domain, node.op_type)] += 1
+        else:
+            kernels = {kernel["name"]: kernel["args"] for kernel in self._recorded()}
+            for arguments in kernels.values():
+                counts = found.setdefault(arguments["provider"], Counter())
+                counts[arguments.get("op_name", "")] += 1
+        self._quantized = {
+            provider
+            for provider, counts in found.items()
+            if any(part in op for op in counts for part in _QUANTIZED)
+        }
+        return found
 
     def op_times(self) -> list[OpTime]:
         """Return time per kernel over all runs but the first, the longest first.
@@ -55,7 +99,8 @@ class Profile:
         for kernel in self._recorded():
             arguments = kernel["args"]
             name = kernel["name"].removesuffix("_kernel_time")
-            key = (name, arguments.get("op_name", ""), arguments.get("provider", ""))
+            provider = arguments.get("provider", "")
+            key = (name, arguments.get("op_name", ""), self._shown.get(provider, provider))
             durations.setdefault(key, []).append(kernel["dur"] * 1000)
         # The first run of each kernel also fills caches and arenas: left out if others follow.
         warm = {key: times[1:] or times for key, times in durations.items()}
@@ -74,21 +119,27 @@ class Profile:
         return sorted(rows, key=lambda row: -row["ns"])
 
     def _precision(self) -> str | None:
-        """Return the type that most of the time of heavy operators was computed in.
+        """Return the precision that most of the time of heavy operators was computed in.
 
-        Asked of the kernels that ran: an FP16 model on this provider shows float here.
+        Asked of the kernels that ran: an FP16 model on the CPU provider shows float here.
         """
-        spent = Counter[str]()
+        spent = Counter[tuple[str, str, bool]]()
         for kernel in self._recorded():
             arguments = kernel["args"]
             types = [t for shape in arguments.get("input_type_shape", []) for t in shape]
-            heavy = any(part in arguments.get("op_name", "") for part in _HEAVY)
+            provider = arguments.get("provider", "")
+            operator = arguments.get("op_name", "")
+            heavy = provider in self._naming.silent or any(part in operator for part in _HEAVY)
             kind = next((t for t in types if t in _FLOATS or t.endswith("int8")), None)
             if kind is not None:
                 # A model without heavy operators still has a type; it must not outvote them.
-                spent[kind] += kernel["dur"] * (1000 if heavy else 1) + 1
-        names = {"float": "float32", "double": "float64"}
-        return names.get(top := spent.most_common(1)[0][0], top) if spent else None
+                weight = kernel["dur"] * (1000 if heavy else 1) + 1
+                spent[provider, kind, heavy] += weight
+        if not spent:
+            return None
+        provider, kind, heavy = spent.most_common(1)[0][0]
+        quantized = provider in self._quantized
+        return self._naming.of(provider, kind, heavy=heavy, quantized=quantized)
 
     def _recorded(self) -> list[dict[str, Any]]:
         if self._kernels is None:
@@ -101,3 +152,7 @@ class Profile:
                 if event.get("cat") == "Node" and event["name"].endswith("_kernel_time")
             ]
         return self._kernels
+
+
+def _qualified(domain: str, operator: str) -> str:
+    return operator if domain in ("", "ai.onnx") else f"{domain}::{operator}"

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from onnxbench.runtimes.onnxruntime import OnnxRuntimeCpu
+from onnxbench.runtimes.onnxruntime import OnnxRuntime
 
 
-class ObservingAdapter(OnnxRuntimeCpu):
+class ObservingAdapter(OnnxRuntime):
     @property
     def modules(self) -> tuple[str, ...]:  # type: ignore[override]
         """What the worker imports next; so this is the moment before."""
