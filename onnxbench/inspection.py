@@ -39,13 +39,15 @@ def inspect(
     memory_bytes: int | None,
     life_s: float | None = None,
     asks: Sequence[Ask] = (),
+    nodes: bool = False,
     stop: threading.Event | None = None,
 ) -> Candidate:
     """Return ``spec`` with the artifact found at ``model``, or with the result that refuses it.
 
     ``inputs``: the user's ``--inputs``; tensors read from a data set are written to ``keep``.
     ``life_s``: when to kill the child in any case. ``asks``: the network is analyzed at the shapes
-    that each of them leads to. ``stop``: ends the child from another thread.
+    that each of them leads to; with ``nodes``, they are listed too. ``stop``: ends the child from
+    another thread.
     Raises UsageError when the inputs file is no good.
     """
     limit_s = PREFLIGHT_S + _folder_bytes(model) / HASH_BYTES_PER_S
@@ -62,6 +64,7 @@ def inspect(
                 {"batch": ask.batch, "dims": dict(ask.dims), "shapes": dict(ask.shapes)}
                 for ask in asks
             ],
+            "nodes": nodes,
             "analysis_limit_s": ANALYSIS_S,
         },
         Limits(steady_s=limit_s + ANALYSIS_S, life_s=life_s),

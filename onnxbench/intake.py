@@ -30,6 +30,7 @@ def take_in(
     memory_bytes: int | None,
     life_s: float | None = None,
     asks: Sequence[Ask] = (),
+    nodes: bool = False,
 ) -> Candidate:
     """Return ``spec`` as a candidate: with its artifact, or with the result that refuses it.
 
@@ -51,6 +52,7 @@ def take_in(
         memory_bytes=memory_bytes,
         life_s=life_s,
         asks=asks,
+        nodes=nodes,
     )
 
 

@@ -66,12 +66,17 @@ def _inspect(job: JsonObject, fd: int) -> JsonObject:
         limit_s = job["analysis_limit_s"]
         announce = {"type": "phase", "phase": "analysis", "limit_s": limit_s + SLACK_S}
         write_frame(fd, {**announce, "nonce": job["nonce"]})
-        found["static"] = _static(artifact, given, job["asks"], limit_s)
+        found["static"] = _static(artifact, given, job["asks"], limit_s, nodes=job["nodes"])
     return found
 
 
 def _static(
-    artifact: Artifact, given: Sequence[GivenTensor], asks: Sequence[JsonObject], limit_s: float
+    artifact: Artifact,
+    given: Sequence[GivenTensor],
+    asks: Sequence[JsonObject],
+    limit_s: float,
+    *,
+    nodes: bool,
 ) -> list[JsonObject]:
     """Return the figures of the model at the shapes of every cell that ``asks`` may lead to."""
     from onnxbench.errors import PlanError  # noqa: PLC0415
@@ -86,7 +91,7 @@ def _static(
             found = make_workload(artifact, own).shapes
             if found not in wanted:
                 wanted.append(found)
-    documents = static_documents(Path(artifact.path), wanted, limit_s)
+    documents = static_documents(Path(artifact.path), wanted, limit_s, nodes=nodes)
     return [
         {"shapes": shapes, "static": document}
         for shapes, document in zip(wanted, documents, strict=True)

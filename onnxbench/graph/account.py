@@ -29,13 +29,13 @@ from onnxbench.graph.operators.table import find
 from onnxbench.graph.precision import precision
 from onnxbench.graph.profile import NodeProfile
 from onnxbench.graph.shapes import expand
-from onnxbench.graph.traffic import bytes_read, bytes_written
+from onnxbench.graph.traffic import bytes_read, bytes_written, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from onnxbench.graph.dims import Count
-    from onnxbench.graph.network import Graph, Node
+    from onnxbench.graph.network import Graph, Node, Tensor
     from onnxbench.graph.operators.row import Operator
     from onnxbench.graph.profile import Convention, NodeStatus
 
@@ -46,11 +46,13 @@ class Account:
 
     ``macts``: output elements of the contraction operators. ``preparation``: MACs of arithmetic on
     constants, which a runtime does once; the rows hold them only in a convention other than pure.
+    ``weights_read``: bytes of each stored constant that one inference reads, however many use it.
     """
 
     nodes: list[NodeProfile] = field(default_factory=list)
     macts: Total = field(default_factory=Total)
     preparation: Total = field(default_factory=Total)
+    weights_read: dict[Hashable, Count] = field(default_factory=dict)
 
 
 def account(
@@ -166,6 +168,8 @@ class _Book:
         if kind not in {"constant", "control"}:
             read = _bytes(bytes_read, node, cost, kind, times)
             written = _bytes(bytes_written, node, cost, kind, times)
+            if figures is not None and kind != "view":
+                _note_weights(self.account.weights_read, node, cost)
         params, weight_bytes = self._weights.get(node, (0, 0))
         self.account.nodes.append(
             NodeProfile(
@@ -189,6 +193,8 @@ class _Book:
                 status,
                 reason,
                 tuple([None if each is None else each.shape for each in node.outputs]),
+                tuple([x.name for x in node.inputs if x is not None and not x.constant]),
+                tuple([each.name for each in node.outputs if each is not None]),
             )
         )
 
@@ -266,6 +272,8 @@ class _Book:
     def _take_over(self, inside: Account, times: Count) -> None:
         self.account.nodes += [_scaled(each, times) for each in inside.nodes]
         self.account.macts.add(inside.macts.value() * times)
+        if times != 0:
+            self.account.weights_read |= inside.weights_read
 
     # -------------------------------------------------------------------------------- functions
 
@@ -349,6 +357,25 @@ def _bytes(
         return found if times == 1 else found * times
     except (Unknown, TooComplex):
         return None
+
+
+def _note_weights(read: dict[Hashable, Count], node: Node, cost: Cost) -> None:
+    """Add what ``node`` reads of its constants to ``read``; of a table, the rows it touches."""
+    constants = {stored(each) for each in node.inputs if each is not None and each.constant}
+    with suppress(Unknown, TooComplex):
+        if cost.bytes_read is None:
+            for each in constants:
+                read[_object(each)] = each.bytes
+            return
+        others = (each for each in dict.fromkeys(node.inputs) if each and not each.constant)
+        touched = cost.bytes_read - total(each.bytes for each in others)
+        if len(constants) == 1 and isinstance(touched, int) and touched > 0:
+            read.setdefault(_object(constants.pop()), touched)
+
+
+def _object(tensor: Tensor) -> Hashable:
+    """Return what is equal for tensors that are one stored object."""
+    return tensor if tensor.stored is None else tensor.stored
 
 
 def _why(error: Exception) -> str:

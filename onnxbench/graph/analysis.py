@@ -7,14 +7,15 @@ of the operator table. Time and memory grow with the number of nodes, never with
 from __future__ import annotations
 
 import gc
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from onnxbench.graph.account import account
-from onnxbench.graph.dims import symbols, total
+from onnxbench.graph.dims import TooComplex, symbols, total
 from onnxbench.graph.files import open_model
 from onnxbench.graph.kv_cache import kv_cache
 from onnxbench.graph.memory import memory
+from onnxbench.graph.network import Unknown
 from onnxbench.graph.parameters import parameters
 from onnxbench.graph.precision import NAMES
 from onnxbench.graph.profile import (
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from onnxbench.graph.account import Account
     from onnxbench.graph.dims import Count
-    from onnxbench.graph.network import Tensor
+    from onnxbench.graph.network import Graph, Tensor
     from onnxbench.graph.profile import Convention
 
 MAX_NAMES = 5
@@ -79,6 +81,7 @@ def _analyzed(path: Path, binding: Binding, convention: Convention) -> GraphProf
         transcendentals=totals.transcendentals,
         macs_by_precision=totals.macs_by_precision,
         preparation_macs=book.preparation.value(),
+        compulsory_bytes=_compulsory(graph, book),
         macts=book.macts.value(),
         bytes_read=totals.bytes_read,
         bytes_written=totals.bytes_written,
@@ -133,6 +136,15 @@ class _Totals:
         """Return the open dims that a figure of work depends on."""
         counts = (self.macs, self.flops, self.transcendentals, self.bytes_read, self.bytes_written)
         return tuple(sorted(frozenset().union(*map(symbols, counts))))
+
+
+def _compulsory(graph: Graph, book: Account) -> Count:
+    """Return the bytes of weights that are read, inputs and outputs; unknown ones left out."""
+    found = total(book.weights_read.values())
+    for each in (*graph.inputs, *graph.outputs):
+        with suppress(Unknown, TooComplex):
+            found = found + each.bytes
+    return found
 
 
 def _signature(tensor: Tensor) -> Signature:

@@ -35,22 +35,27 @@ MAX_BYTES = 4 << 20
 _READ_BYTES = 1 << 16
 
 
-def static_documents(path: Path, wanted: Sequence[Shapes], limit_s: float) -> list[JsonObject]:
+def static_documents(
+    path: Path, wanted: Sequence[Shapes], limit_s: float, *, nodes: bool = False
+) -> list[JsonObject]:
     """Return the static figures of the model at ``path`` for each set of input shapes.
 
-    What could not be had within ``limit_s`` for all of them is ``{"reason": …}``. Raises nothing.
+    With ``work``, which bounds are computed from, and on demand the ``nodes``. What could not be
+    had within ``limit_s`` for all of them is ``{"reason": …}``. Raises nothing.
     """
     if not wanted:
         return []
     try:
-        lines, reason = _in_fork(path, wanted, limit_s)
+        lines, reason = _in_fork(path, wanted, limit_s, nodes)
         found = [json.loads(line) for line in lines]
     except (OSError, ValueError) as error:
         found, reason = [], f"the analysis could not be run: {error}"
     return [*found, *({"reason": reason} for _ in wanted[len(found) :])]
 
 
-def _in_fork(path: Path, wanted: Sequence[Shapes], limit_s: float) -> tuple[list[bytes], str]:
+def _in_fork(
+    path: Path, wanted: Sequence[Shapes], limit_s: float, nodes: bool
+) -> tuple[list[bytes], str]:
     """Return the whole lines that the forked process wrote, and why there are no more."""
     reading, writing = os.pipe()
     parent_pid = os.getpid()
@@ -59,7 +64,7 @@ def _in_fork(path: Path, wanted: Sequence[Shapes], limit_s: float) -> tuple[list
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
-        _analyze_and_exit(path, wanted, writing, parent_pid)
+        _analyze_and_exit(path, wanted, nodes, writing, parent_pid)
     os.close(writing)
     try:
         data, stopped = _read(reading, limit_s)
@@ -93,24 +98,28 @@ def _why(status: int) -> str:
     return "the analysis ended without a result"
 
 
-def _analyze_and_exit(path: Path, wanted: Sequence[Shapes], fd: int, parent_pid: int) -> None:
+def _analyze_and_exit(
+    path: Path, wanted: Sequence[Shapes], nodes: bool, fd: int, parent_pid: int
+) -> None:
     """Write a line for each of ``wanted``; never returns."""
     try:
         guard.secure(parent_pid, None)
         for shapes in wanted:
-            line = json.dumps(_document(path, shapes)).encode() + b"\n"
+            line = json.dumps(_document(path, shapes, nodes)).encode() + b"\n"
             while line:
                 line = line[os.write(fd, line) :]
     finally:
         os._exit(0)
 
 
-def _document(path: Path, shapes: Shapes) -> dict[str, Any]:
+def _document(path: Path, shapes: Shapes, nodes: bool) -> dict[str, Any]:
     from onnxbench.graph.analysis import analyze  # noqa: PLC0415 - it must not fail the parent
+    from onnxbench.graph.work import work_document  # noqa: PLC0415
 
     binding = Binding(shapes={name: tuple(shape) for name, shape in shapes.items()})
     try:
-        return static_document(analyze(path, binding))
+        profile = analyze(path, binding)
+        return {**static_document(profile), **work_document(profile, nodes=nodes)}
     except OnnxBenchError as error:
         return {"reason": error.message}
     except MemoryError:

@@ -51,7 +51,8 @@ class NodeProfile(NamedTuple):
     ``reason``; ``bounded`` figures are the upper bound, ``…_least`` the lower; the row of an If or
     Loop holds what its subgraphs leave open.
     ``module``: path of the module it belongs to, outermost first. ``where``: the loop or branch
-    around it, "" for the main graph.
+    around it, "" for the main graph. ``inputs``, ``outputs``: names of the tensors that it takes
+    and makes, without constants.
     """
 
     name: str
@@ -74,6 +75,8 @@ class NodeProfile(NamedTuple):
     status: NodeStatus
     reason: str = ""
     shapes_out: tuple[tuple[Dim | None, ...] | None, ...] = ()
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,9 @@ class GraphProfile:
     totals leave out the unknown nodes and are a lower bound as far as these go. ``macts``: output
     elements of the contraction operators, as timm counts them. ``preparation_macs``: of arithmetic
     on constants, which a runtime does once: part of ``macs`` only in conventions of tools that run
-    a network's modules. ``dim_names``: what the file calls a dim whose symbol had to differ.
+    a network's modules. ``compulsory_bytes``: weights that are read, inputs and outputs, each
+    once: what even a runtime that fuses everything has to move. ``dim_names``: what the file calls
+    a dim whose symbol had to differ.
     """
 
     path: str
@@ -183,5 +188,6 @@ class GraphProfile:
     exact: bool
     coverage: float
     preparation_macs: Count = 0
+    compulsory_bytes: Count = 0
     dim_names: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

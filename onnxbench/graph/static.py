@@ -22,7 +22,7 @@ MAX_TEXT = 1000
 
 TOTALS = (
     "macs", "flops", "transcendentals", "macs_least", "flops_least", "preparation_macs",
-    "macts", "bytes_read", "bytes_written",
+    "macts", "bytes_read", "bytes_written", "compulsory_bytes",
 )  # fmt: skip
 """Attributes of a GraphProfile that are counts or formulas."""
 

@@ -27,7 +27,7 @@ def bytes_read(node: Node, cost: Cost, kind: str) -> Count:
     total: Count = 0
     for each in dict.fromkeys(node.inputs):
         if each is not None:
-            total = total + (_stored_bytes(each) if each.constant else each.bytes)
+            total = total + (stored(each).bytes if each.constant else each.bytes)
     return total
 
 
@@ -44,10 +44,11 @@ def bytes_written(node: Node, cost: Cost, kind: str) -> Count:
     return total
 
 
-def _stored_bytes(tensor: Tensor) -> Count:
+def stored(tensor: Tensor) -> Tensor:
+    """Return what is stored of a constant ``tensor``: the quantized weight behind its scale."""
     while tensor.constant and tensor.producer is not None:
         source = tensor.producer.optional(0)
         if tensor.producer.op not in _PREPARATION or source is None:
             break
         tensor = source
-    return tensor.bytes
+    return tensor

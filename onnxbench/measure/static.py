@@ -13,17 +13,18 @@ STATIC = (
 )  # fmt: skip
 """Keys that every record has, counted or null beside a reason."""
 
-_LATER = {
-    "fraction_of_roofline": "needs the measured peaks of the device, which come later",
-    "accuracy_density": "needs a measured accuracy, which comes later",
-}
+FOR_BOUNDS = ("work", "work_reason", "nodes")
+"""What the analyzer tells only so that bounds can be computed; no record keeps it."""
+
+_LATER = {"accuracy_density": "needs a measured accuracy, which comes later"}
 
 
 def static_figures(found: JsonObject | None) -> JsonObject:
     """Return the static part of a record from what the analyzer ``found``."""
     if found is None:
         found = {"reason": "the file was not analyzed"}
-    return {**dict.fromkeys(STATIC), **found}
+    kept = {key: value for key, value in found.items() if key not in FOR_BOUNDS}
+    return {**dict.fromkeys(STATIC), **kept}
 
 
 def derived_figures(static: JsonObject, median_ns: float | None) -> JsonObject:
