@@ -110,6 +110,7 @@ class OpenVinoEngine:
         self._openvino = openvino
         self._compiled = compiled
         self._asked = request
+        self._bound: Sequence[Tensor] = ()
         self._request = compiled.create_infer_request()
         self._names = [output.name for output in request.outputs]
         if len(self._names) != len(compiled.outputs):
@@ -130,6 +131,7 @@ class OpenVinoEngine:
                 lent = value if isinstance(value, self._openvino.Tensor) else self._lent(value)
                 self._request.set_tensor(name, lent)
             call = partial(self._request.infer, share_outputs=True)
+        self._bound = inputs  # what is lent has to live as long as it is read
         self.run = self._guarded(call)
 
     def outputs(self) -> dict[str, Array]:
