@@ -44,6 +44,10 @@ _NO_DEVICE = re.compile(
 """Signs that the device is what is missing, not that an option is wrong."""
 
 
+_NO_REASON = ("Provider configuration is not supported", "Unknown Provider Type", "no reason given")
+"""What is said of a provider that this build does not have."""
+
+
 def translate(error: Exception, during: str) -> Exception:
     """Return ``error`` as one of ours, by its class and, for memory, by its message."""
     text, kind = str(error), type(error).__name__
@@ -73,14 +77,19 @@ def provider_refused(profile: ProviderProfile, error: Exception, log: str) -> Ex
         hint = "see docs/reference/options.md; this version may not know it yet"
         return Unsupported(f"{provider} has no option {name!r}", hint)
     if missing := re.search(r"(\S+\.(?:so|dll|dylib)[.\d]*): cannot open shared object", said):
+        others = [name for name in probe.missing_libraries(profile) if name != missing[1]]
+        also = f" (nor {', '.join(others)})" if others else ""
         return NotInstalled(
-            f"{missing[1]} not found: needed by {provider}", _library_hint(profile, missing[1])
+            f"{missing[1]} not found{also}: needed by {provider}",
+            _library_hint(profile, [missing[1], *others]),
         )
     reason = _native_reason(log)
+    if not reason and not any(sign in str(error) for sign in _NO_REASON):
+        reason = _cleared(str(error))
     if not reason:
         distribution, version = probe.installed_build()
         return NotInstalled(
-            f"{distribution} {version} cannot make {provider}: {error}", probe.install_hint(profile)
+            f"{distribution} {version} does not have {provider}", probe.install_hint(profile)
         )
     message = f"{provider} cannot be made: {reason}"
     if _NO_DEVICE.search(reason):
@@ -120,13 +129,19 @@ def _native_reason(log: str) -> str:
     )
     if line is None:
         return plain.strip()[-500:]
-    reason = re.split(r"\[ERROR\]|ONNXRuntimeError\]", line[1])[-1]
+    return _cleared(line[1])
+
+
+def _cleared(text: str) -> str:
+    """Return what follows the place in the code, the kind of error and the provider's name."""
+    reason = re.split(r"\[ERROR\]|ONNXRuntimeError\]", text)[-1]
     return re.sub(r"^\s*(\[[\w-]+\]|:)\s*", "", reason).strip()[:500]
 
 
-def _library_hint(profile: ProviderProfile, library: str) -> str:
-    if "nvinfer" in library or "nvonnxparser" in library:
-        return "install NVIDIA's TensorRT 10 and name its folder in LD_LIBRARY_PATH"
-    if library.startswith("libcuda.so"):
-        return "install NVIDIA's driver"
-    return f"{probe.install_hint(profile)}, or name the library's folder in LD_LIBRARY_PATH"
+def _library_hint(profile: ProviderProfile, missing: list[str]) -> str:
+    hints = [f"{probe.install_hint(profile)}, or name their folders in LD_LIBRARY_PATH"]
+    if any(name.startswith("libnvinfer") for name in missing):
+        hints.append("install NVIDIA's TensorRT 10")
+    if any(name.startswith("libcuda.so") for name in missing):
+        hints.append("install NVIDIA's driver")
+    return "; ".join(hints)

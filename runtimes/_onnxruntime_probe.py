@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.metadata
 import importlib.util
 import mmap
@@ -79,21 +80,36 @@ def installed_build() -> tuple[str | None, str | None]:
     Several distributions install that module over one another; the module's own build file says
     which of them was the last. Older builds have no such file: then the metadata has to do.
     """
-    folder = _package_folder()
-    if folder is None:
+    info = _build_info()
+    if "package_name" in info and "__version__" in info:
+        return info["package_name"], info["__version__"]
+    if _package_folder() is None:
         return None, None
-    for name in ("build_and_package_info.py", "version_info.py"):
-        try:
-            text = (folder / "capi" / name).read_text(encoding="utf-8")
-        except OSError:
-            continue
-        package = re.search(r"^package_name = '([\w-]+)'", text, re.MULTILINE)
-        version = re.search(r"^__version__ = '([\w.+-]+)'", text, re.MULTILINE)
-        if package and version:
-            return package[1], version[1]
     for name in importlib.metadata.packages_distributions().get("onnxruntime", []):
         return name, importlib.metadata.version(name)
     return None, None
+
+
+def missing_libraries(profile: ProviderProfile) -> list[str]:
+    """Return those of the provider's libraries that cannot be loaded. Loads them: worker only."""
+    major = _build_info().get("cuda_version", "").partition(".")[0]
+    return [
+        name
+        for name in (library.format(cuda=major) for library in profile.libraries)
+        if not _loads(name)
+    ]
+
+
+def wrong_machine(profile: ProviderProfile) -> tuple[str, str] | None:
+    """Return reason and hint where system or processor are not the provider's."""
+    system, machine = platform.system(), platform.machine()
+    if profile.systems and system not in profile.systems:
+        wanted = " or ".join(profile.systems)
+        return f"{profile.provider} needs {wanted}, this is {system}", "use another runtime"
+    if profile.machines and machine.lower() not in profile.machines:
+        wanted = " or ".join(profile.machines)
+        return f"{profile.name} needs an {wanted} processor, this is {machine}", "use --runtime cpu"
+    return None
 
 
 @cache
@@ -113,13 +129,8 @@ def has_nvidia_driver() -> bool:
 
 def _impossible(profile: ProviderProfile) -> tuple[str, str] | None:
     """Return reason and hint where no package could help."""
-    system, machine = platform.system(), platform.machine()
-    if profile.systems and system not in profile.systems:
-        wanted = " or ".join(profile.systems)
-        return f"{profile.provider} needs {wanted}, this is {system}", "use another runtime"
-    if profile.machines and machine.lower() not in profile.machines:
-        wanted = " or ".join(profile.machines)
-        return f"{profile.name} needs an {wanted} processor, this is {machine}", "use --runtime cpu"
+    if why := wrong_machine(profile):
+        return why
     if profile.nvidia and not has_nvidia_driver():
         reason = f"{profile.provider} needs NVIDIA's driver; libcuda.so.1 is not on this machine"
         return reason, "install the driver of an NVIDIA GPU, or use --runtime cpu"
@@ -157,6 +168,26 @@ def _package_folder() -> Path | None:
     if spec is None or spec.origin is None:
         return None
     return Path(spec.origin).parent
+
+
+def _build_info() -> dict[str, str]:
+    """Return the names and values in the file that the build of ONNX Runtime left behind."""
+    folder = _package_folder()
+    if folder is None:
+        return {}
+    try:
+        text = (folder / "capi" / "build_and_package_info.py").read_text(encoding="utf-8")
+    except OSError:
+        return {}
+    return dict(re.findall(r"^(\w+) = '([\w.+-]+)'$", text, re.MULTILINE))
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def _libraries() -> Iterator[Path]:

@@ -65,7 +65,7 @@ def open_session(ort: Any, profile: ProviderProfile, request: BuildRequest) -> O
     if chosen.unchecked:
         facts["options_unchecked"] = sorted(chosen.unchecked)
     if "engine_cache" in profile.own:
-        told |= tensorrt.engine_options(request, chosen.own)
+        told = tensorrt.spelled({**told, **tensorrt.engine_options(request, chosen.own)})
     if profile.nvidia:
         facts |= _preload(ort)
     if profile.is_plugin:
@@ -167,7 +167,9 @@ def _add_plugin(
         "" if profile.provider == PLUGIN_PROVIDER else profile.provider
     )
     try:
-        ort.register_execution_provider_library(named or library.stem, str(library))
+        ort.register_execution_provider_library(
+            named or library.stem.removeprefix("lib"), str(library)
+        )
     except Exception as error:
         raise Unsupported(
             f"{library.name} is no provider library for ONNX Runtime {ort.__version__}: {error}",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from onnxbench.types import BuildRequest, JsonObject
 
 _TF32 = "NVIDIA_TF32_OVERRIDE"
+_CACHE = "trt_engine_cache_enable"
+_FLAGS = ("_enable", "_fallback")
 
 
 def engine_options(request: BuildRequest, own: Mapping[str, str]) -> dict[str, str]:
@@ -39,15 +41,24 @@ def engine_options(request: BuildRequest, own: Mapping[str, str]) -> dict[str, s
         )
     found = _profile_shapes(request)
     if wanted == "off" or request.cache is None:
-        return {**found, "trt_engine_cache_enable": "0"}
-    return {**found, "trt_engine_cache_enable": "1", "trt_engine_cache_path": request.cache}
+        return {**found, _CACHE: "0"}
+    return {**found, _CACHE: "1", "trt_engine_cache_path": request.cache}
+
+
+def spelled(told: Mapping[str, str]) -> dict[str, str]:
+    """Return options with flags as this provider wants them, True or False, whatever they were."""
+    words = {"1": "True", "true": "True", "0": "False", "false": "False"}
+    return {
+        name: words.get(value.lower(), value) if name.endswith(_FLAGS) else value
+        for name, value in told.items()
+    }
 
 
 class Engines:
     """The engine files of one session: look before it is made, and say after."""
 
     def __init__(self, told: Mapping[str, str]) -> None:
-        self._is_used = "trt_engine_cache_enable" in told
+        self._is_used = _CACHE in told
         self._folder = told.get("trt_engine_cache_path")
         self._before = self._files()
 

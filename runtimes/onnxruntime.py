@@ -61,6 +61,8 @@ class OnnxRuntime:
 
     def build(self, request: BuildRequest) -> OnnxRuntimeEngine:
         """Create the session. Raises Unsupported, OutOfMemory, NotInstalled."""
+        if why := probe.wrong_machine(self.profile):
+            raise NotInstalled(*why)
         try:
             import onnxruntime as ort  # noqa: PLC0415 - worker only
         except ImportError as error:
