@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onnxbench.runtimes.onnxruntime import OnnxRuntimeCpu
+from onnxbench.runtimes.onnxruntime import CPU
 from onnxbench.runtimes.proof import ProofEngine
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ class ImportOnly:
     """Takes modules and probe from the real adapter."""
 
     name = "import-only"
-    modules = OnnxRuntimeCpu.modules
-    probe = OnnxRuntimeCpu().probe
+    modules = CPU.modules
+    probe = CPU.probe
 
     def build(self, _request: BuildRequest) -> ProofEngine:
         """Return an engine that does nothing."""
