@@ -30,7 +30,9 @@ ORACLE = "onnxbench.runtimes.reference:REFERENCE"
 """The reference evaluator of onnx says what is right: onnxbench never comes without it."""
 
 LIMITS = Limits(build_s=180.0, run_s=60.0, steady_s=60.0)
-FEW = Sampling(warmup_s=0.0, warmup_runs=2, min_time_s=0.0, min_samples=5, iterations=20)
+FEW = Sampling(
+    warmup_s=0.0, warmup_runs=2, warmup_cap_s=0.1, min_time_s=0.0, min_samples=5, iterations=10
+)
 
 INTERRUPTING = "onnxbench_interrupting"
 """Module name of `onnxbench.testing.interrupting` within a bundle."""

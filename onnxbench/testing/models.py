@@ -86,13 +86,14 @@ def products(path: Path, batch: int = 1, dtype: str = "float") -> Model:
 
 
 def heavy(path: Path) -> Model:
-    """One matrix product with `HEAVY_BYTES` of weights."""
+    """One matrix product with `HEAVY_BYTES` of weights, wide enough for several threads."""
     weights = {"matrix": _normal(4, (HEAVY_SIDE, HEAVY_SIDE), scale=HEAVY_SIDE**-0.5)}
     nodes = [
         helper.make_node("MatMul", ["x", "matrix"], ["m"]),
         helper.make_node("Relu", ["m"], ["y"]),
     ]
-    return _save(path, nodes, (1, HEAVY_SIDE), (1, HEAVY_SIDE), weights)
+    shape = (1, 16, HEAVY_SIDE)
+    return _save(path, nodes, shape, shape, weights)
 
 
 def unknown_operator(path: Path) -> Model:

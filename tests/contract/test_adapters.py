@@ -1,23 +1,70 @@
-"""Every adapter of ours keeps the contract that we ask of others."""
+"""Every adapter of ours keeps the contract that we ask of others.
+
+Those whose runtime is installable here keep all of it, in the environments of ONNXBENCH_TEST_HOME;
+of the others, which want hardware or systems that this is not, it is known what their probes say.
+"""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from onnxbench import registry
 from onnxbench.testing import AdapterContract
+from onnxbench.testing.children import Children
 from tests.runtimes.running import installed_environment
+
+ONNX_RUNTIME = "onnxbench.runtimes.onnxruntime"
+ABSENT = (
+    "ARM", "CUDA", "TENSORRT", "TENSORRT_RTX", "XNNPACK", "COREML", "DML", "QNN", "MIGRAPHX",
+    "WEBGPU", "PLUGIN",
+)  # fmt: skip
 
 
 class InEnvironment(AdapterContract):
-    """The contract, in the environment that the adapter names, of the home for tests."""
+    """The contract in the environment that the adapter names, of the home for tests."""
 
     @classmethod
     def interpreter(cls) -> str:
+        adapter: Any = cls._loaded
         with pytest.MonkeyPatch.context() as patch:
-            name = cls._loaded.environment  # type: ignore[attr-defined]
-            return str(installed_environment(patch, name).interpreter)
+            return str(installed_environment(patch, adapter.environment).interpreter)
 
 
 class TestCpu(AdapterContract):
-    adapter = "onnxbench.runtimes.onnxruntime:CPU"
+    adapter = f"{ONNX_RUNTIME}:CPU"
     dtypes = ("float", "double", "float16")
+
+
+class TestOpenVinoEp(InEnvironment):
+    adapter = f"{ONNX_RUNTIME}:OPENVINO_EP"
+
+
+class TestOpenVino(InEnvironment):
+    adapter = "onnxbench.runtimes.openvino:OPENVINO"
+
+
+class TestNcnn(InEnvironment):
+    adapter = "onnxbench.runtimes.ncnn:NCNN"
+
+
+class TestMnn(InEnvironment):
+    adapter = "onnxbench.runtimes.mnn:MNN"
+
+
+class TestTract(InEnvironment):
+    adapter = "onnxbench.runtimes.tract:TRACT"
+
+
+@pytest.mark.parametrize("name", ABSENT)
+def test_what_cannot_run_here_says_why(name: str, tmp_path: Path) -> None:
+    reference = f"{ONNX_RUNTIME}:{name}"
+    adapter: Any = registry.load(registry.Registered(name, reference))
+    look = Children(reference, adapter, sys.executable, {}, tmp_path).look_without()
+    assert not look.capability["available"]
+    assert look.capability["reason"]
+    assert look.capability["hint"] or not look.capability["possible"]
+    assert look.imported == []
