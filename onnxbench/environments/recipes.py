@@ -37,6 +37,8 @@ class Recipe:
         return self.requirements + self.without_dependencies
 
 
+_NUMPY = "numpy==2.4.6"
+
 RECIPES = (
     Recipe(
         name="torch",
@@ -51,7 +53,7 @@ RECIPES = (
             "onnx-ir==1.1.0",
             "onnxruntime==1.31.1",
             "onnxslim==0.1.98",
-            "numpy==2.4.6",
+            _NUMPY,
         ),
         # From onnxruntime and numpy to the last one that torch has wheels for.
         python=((3, 11), (3, 14)),
@@ -68,7 +70,7 @@ RECIPES = (
             "paddlepaddle==3.3.1",
             "onnx==1.23.2",
             "onnxslim==0.1.98",
-            "numpy==2.4.6",
+            _NUMPY,
             # What ppcls and paddle2onnx import of what they ask for.
             "requests==2.34.2",
             "tqdm==4.70.1",
@@ -83,6 +85,94 @@ RECIPES = (
         modules=("paddle", "paddle2onnx", "onnx"),  # paddleclas itself imports half of OpenCV
         size_bytes=950_000_000,
         note="paddlepaddle has wheels for x86-64 processors alone",
+    ),
+    Recipe(
+        name="openvino",
+        serves=(),
+        requirements=("openvino==2026.4.1", _NUMPY),
+        python=((3, 11), (3, 14)),
+        modules=("openvino",),
+        size_bytes=280_000_000,
+    ),
+    Recipe(
+        name="ncnn",
+        serves=(),
+        requirements=("ncnn==1.0.20261020", _NUMPY),
+        # pnnx asks for torch, which its program does not use: with CUDA's libraries, 5 GB.
+        without_dependencies=("pnnx==20261020",),
+        python=((3, 11), (3, 14)),
+        modules=("ncnn",),
+        size_bytes=200_000_000,
+    ),
+    Recipe(
+        name="mnn",
+        serves=(),
+        requirements=("MNN==3.6.1", _NUMPY),
+        python=((3, 11), (3, 14)),
+        modules=("MNN", "_tools"),
+        size_bytes=150_000_000,
+    ),
+    Recipe(
+        name="tract",
+        serves=(),
+        requirements=("tract==0.23.9", _NUMPY),
+        python=((3, 11), (3, 14)),
+        modules=("tract",),
+        size_bytes=130_000_000,
+    ),
+    Recipe(
+        name="onnxruntime-openvino",
+        serves=("openvino-ep",),
+        requirements=("onnxruntime-openvino==1.24.1", _NUMPY),
+        python=((3, 11), (3, 13)),
+        modules=("onnxruntime",),
+        size_bytes=400_000_000,
+    ),
+    Recipe(
+        name="onnxruntime-gpu",
+        serves=(),
+        requirements=("onnxruntime-gpu==1.31.1", _NUMPY),
+        python=((3, 11), (3, 14)),
+        modules=("onnxruntime",),
+        size_bytes=500_000_000,
+    ),
+    Recipe(
+        name="onnxruntime-ggml",
+        serves=(),
+        # The plugin asks for less than 1.31.
+        requirements=("onnxruntime-ggml==0.2.0", "onnxruntime==1.30.0", _NUMPY),
+        python=((3, 11), (3, 14)),
+        modules=("onnxruntime", "onnxruntime_ggml"),
+        size_bytes=200_000_000,
+    ),
+    Recipe(
+        name="litert",
+        serves=(),
+        requirements=(
+            "ai-edge-litert==2.3.0",
+            # What onnx2tf 2.6.9 asks for, in its versions.
+            "numpy==2.2.6",
+            "onnx==1.20.1",
+            "onnxruntime==1.26.0",
+            "opencv-python==4.13.0.92",
+            "onnxsim==0.6.5",
+            "onnxoptimizer==0.4.2",
+            "onnxscript==0.6.2",
+            "sne4onnx==2.0.1",
+            "sng4onnx==2.0.1",
+            "psutil==5.9.5",
+            "protobuf==7.35.1",
+            "h5py==3.14.0",
+            "ml-dtypes==0.5.4",
+            "setuptools==81.0.0",
+            "flatbuffers==25.12.19",
+            "tqdm==4.67.1",
+        ),
+        # It asks for ai-edge-litert 2.1.2, which it only runs what it has written with.
+        without_dependencies=("onnx2tf==2.6.9",),
+        python=((3, 12), (3, 13)),
+        modules=("ai_edge_litert.interpreter", "onnx2tf"),
+        size_bytes=700_000_000,
     ),
 )
 
