@@ -33,6 +33,8 @@ _HEAVY = (
 )
 """Beginnings of the types of layers that do most of a model's arithmetic."""
 
+_NARROW_INTEGERS = ("i8", "u8", "i4", "u4", "i2", "u2", "u1")
+
 _ENDS = ("Const", "Input", "Output")
 
 
@@ -106,20 +108,38 @@ class Profile:
         return max(0, layer["us"] * self._runs - self._first.get(layer["name"], 0))
 
     def _layers(self) -> list[dict[str, Any]]:
-        layers = []
-        for node in self._compiled.get_runtime_model().get_ordered_ops():
-            said = node.get_rt_info()
-            kind, precision, time, original = (
-                said[key].astype(str) if key in said else ""
-                for key in ("layerType", "runtimePrecision", "execTimeMcs", "originalLayersNames")
-            )
-            layers.append(
-                {
-                    "name": node.get_friendly_name(),
-                    "original": original,
-                    "type": kind,
-                    "precision": precision,
-                    "us": int(time) if time.isdecimal() else 0,
-                }
-            )
-        return [layer for layer in layers if layer["type"] != "Const"] or layers
+        group = int(self._compiled.get_property("DYNAMIC_QUANTIZATION_GROUP_SIZE"))
+        nodes = self._compiled.get_runtime_model().get_ordered_ops()
+        return [_layer(node, rounds_activations=group != 0) for node in nodes]
+
+
+def _layer(node: Any, *, rounds_activations: bool) -> dict[str, Any]:
+    """Return what the runtime model says of one layer; ``us`` is the mean time of a run."""
+    said = node.get_rt_info()
+    kind, precision, time, original = (
+        said[key].astype(str) if key in said else ""
+        for key in ("layerType", "runtimePrecision", "execTimeMcs", "originalLayersNames")
+    )
+    if kind.startswith(_HEAVY):
+        types = [value.get_element_type().get_type_name() for value in node.inputs()]
+        precision = _arithmetic(types, rounds_activations=rounds_activations) or precision
+    return {
+        "name": node.get_friendly_name(),
+        "original": original,
+        "type": kind,
+        "precision": precision,
+        "us": int(time) if time.isdecimal() else 0,
+    }
+
+
+def _arithmetic(inputs: list[str], *, rounds_activations: bool) -> str:
+    """Return the type that a heavy layer computes in, from the types of its inputs.
+
+    ``runtimePrecision`` names the weights' type where they are stored in INT8 or less, though the
+    activations may be floating-point. With DYNAMIC_QUANTIZATION_GROUP_SIZE such a layer may round
+    them to INT8 as it runs, which nothing in the runtime model shows: then INT8 is reported.
+    """
+    activations, weights = (*inputs, "", "")[:2]
+    if rounds_activations and weights in _NARROW_INTEGERS and activations not in _NARROW_INTEGERS:
+        return "i8"
+    return activations

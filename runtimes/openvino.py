@@ -8,7 +8,7 @@ way. Its cache of compiled models stays off: it would hide the time of loading.
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +152,7 @@ class OpenVinoEngine:
             "threads_control": "exact" if took == self._asked.threads else f"OpenVINO took {took}",
             # Seen in /proc/self/task: its workers sleep between inferences that are 0.1 s apart.
             "spinning": False,
-            "telemetry": "off",
+            "telemetry": "off" if sys.modules.get("openvino_telemetry") is None else "on",
         }
 
     def placement(self) -> tuple[list[PlacementDoc], str | None]:
