@@ -225,7 +225,7 @@ class TractEngine:
         part of the node that runs them.
         """
         found = json.loads(self._runnable.profile_json(inputs))
-        self._repeated = found.get("profiling_info", {}).get("iterations", 0)
+        self._repeated = (found.get("profiling_info") or {}).get("iterations", 0)
         outer = [node for node in found["nodes"] if not node["qualified_id"][0]]
         return [node for node in outer if node["op_name"] not in _IDLE] or outer
 
