@@ -48,6 +48,12 @@ _NO_REASON = ("Provider configuration is not supported", "Unknown Provider Type"
 """What is said of a provider that this build does not have."""
 
 
+PROVIDER_FAILED = "Error creating execution provider"
+"""What the error of a session says where its plugin provider could not be made."""
+
+_MISSING = re.compile(r"(\S+\.(?:so|dll|dylib)[.\d]*): cannot open shared object")
+
+
 def translate(error: Exception, during: str) -> Exception:
     """Return ``error`` as one of ours, by its class and, for memory, by its message."""
     text, kind = str(error), type(error).__name__
@@ -76,7 +82,7 @@ def provider_refused(profile: ProviderProfile, error: Exception, log: str) -> Ex
         name = invalid[1] or invalid[2]
         hint = "see docs/reference/options.md; this version may not know it yet"
         return Unsupported(f"{provider} has no option {name!r}", hint)
-    if missing := re.search(r"(\S+\.(?:so|dll|dylib)[.\d]*): cannot open shared object", said):
+    if missing := _MISSING.search(said):
         others = [name for name in probe.missing_libraries(profile) if name != missing[1]]
         also = f" (nor {', '.join(others)})" if others else ""
         return NotInstalled(
@@ -95,6 +101,11 @@ def provider_refused(profile: ProviderProfile, error: Exception, log: str) -> Ex
     if _NO_DEVICE.search(reason):
         return NotInstalled(message, "choose a device that this machine has, or another runtime")
     return Unsupported(message, "see docs/reference/options.md for its options")
+
+
+def is_library_missing(error: Exception) -> bool:
+    """Tell whether a library could not be loaded because another is not there."""
+    return _MISSING.search(str(error)) is not None
 
 
 def heard(call: Callable[[], Any]) -> str:
@@ -134,8 +145,8 @@ def _native_reason(log: str) -> str:
 
 def _cleared(text: str) -> str:
     """Return what follows the place in the code, the kind of error and the provider's name."""
-    reason = re.split(r"\[ERROR\]|ONNXRuntimeError\]", text)[-1]
-    return re.sub(r"^\s*(\[[\w-]+\]|:)\s*", "", reason).strip()[:500]
+    reason = re.split(r"\[ERROR\]|\[ONNXRuntimeError\] : \d+ : \w+ :", text)[-1]
+    return re.sub(r"^\s*\[[\w-]+\]\s*", "", reason).strip()[:500]
 
 
 def _library_hint(profile: ProviderProfile, missing: list[str]) -> str:

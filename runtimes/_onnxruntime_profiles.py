@@ -35,6 +35,8 @@ class ProviderProfile:
     the number of threads, and ONNX Runtime's own pool is then one thread. ``settings``: attributes
     of the session that it demands. ``then``: providers asked for what it does not take.
 
+    ``fixed_shapes``: it takes graphs without open dims alone; they are fixed to the cell's shapes.
+    ``emulated_on``: machines on which an emulator of its device answers.
     ``memory``: where bound values lie. ``compiles``: it fuses its nodes into kernels of its own,
     which do not say in which type they compute.
     """
@@ -58,6 +60,8 @@ class ProviderProfile:
     threads_option: str = ""
     settings: Mapping[str, bool] = field(default_factory=dict)
     then: tuple[str, ...] = ()
+    fixed_shapes: bool = False
+    emulated_on: tuple[str, ...] = ()
     boundaries: tuple[Boundary, ...] = ("host", "device")
     memory: str = "cpu"
     compiles: bool = False
@@ -199,7 +203,7 @@ TENSORRT_RTX = ProviderProfile(
     plugin="onnxruntime_ep_nv_tensorrt_rtx",
     systems=("Linux", "Windows"),
     nvidia=True,
-    libraries=("libtensorrt_rtx.so.1", "libcudart.so.{cuda}", "libcuda.so.1"),
+    libraries=("libcudart.so.13", "libcuda.so.1"),
     own=("ep_device",),
     options=("device_id", "enable_cuda_graph", "nv_max_workspace_size", "nv_max_shared_mem_size"),
     boundaries=("host",),
@@ -229,6 +233,7 @@ COREML = ProviderProfile(
         "AllowLowPrecisionAccumulationOnGPU",
     ),
     lowering=("AllowLowPrecisionAccumulationOnGPU",),
+    fixed_shapes=True,
     boundaries=("host",),
     compiles=True,
     unverified="no Mac has run it yet",
@@ -267,6 +272,8 @@ QNN = ProviderProfile(
         "enable_htp_weight_sharing",
     ),
     for_model={"enable_htp_fp16_precision": "0"},
+    fixed_shapes=True,
+    emulated_on=("x86_64", "amd64"),
     boundaries=("host",),
     compiles=True,
     unverified="no Qualcomm processor has run it yet",

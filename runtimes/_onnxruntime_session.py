@@ -12,6 +12,7 @@ import hashlib
 import importlib
 import io
 import os
+import platform
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,9 +75,18 @@ def open_session(ort: Any, profile: ProviderProfile, request: BuildRequest) -> O
     else:
         provider = profile.provider
         listed = _add(ort, profile, settings, told)
+    if profile.fixed_shapes:
+        facts["fixed_dims"] = _fix_dims(settings, request)
+    if platform.machine().lower() in profile.emulated_on:
+        facts["emulated"] = f"an emulator of the device answers on {platform.machine()}"
     engines = tensorrt.Engines(told)
     started = time.perf_counter_ns()
-    session = _made(ort, request.model, settings, listed)
+    try:
+        session = _made(ort, request.model, settings, listed)
+    except Unsupported as error:
+        if errors.PROVIDER_FAILED not in error.message:
+            raise
+        raise errors.provider_refused(profile, error, "") from error
     facts["session_ns"] = time.perf_counter_ns() - started
     facts |= engines.facts()
     # That it is listed proves nothing; that it is not, proves enough.
@@ -136,6 +146,19 @@ def _check_options(profile: ProviderProfile, request: BuildRequest, chosen: Choi
         )
 
 
+def _fix_dims(settings: Any, request: BuildRequest) -> dict[str, int]:
+    """Give the open dims of the file the values that they have in this cell; return them."""
+    found = {
+        dim: value
+        for spec in request.inputs
+        for dim, value in zip(spec.shape or (), request.shapes.get(spec.name, ()), strict=False)
+        if isinstance(dim, str)
+    }
+    for name, value in found.items():
+        settings.add_free_dimension_override_by_name(name, value)
+    return found
+
+
 def _add(
     ort: Any, profile: ProviderProfile, settings: Any, told: dict[str, str]
 ) -> list[Any] | None:
@@ -171,6 +194,8 @@ def _add_plugin(
             named or library.stem.removeprefix("lib"), str(library)
         )
     except Exception as error:
+        if errors.is_library_missing(error):
+            raise errors.provider_refused(profile, error, "") from error
         raise Unsupported(
             f"{library.name} is no provider library for ONNX Runtime {ort.__version__}: {error}",
             "the path has to be that of a plugin's own library",

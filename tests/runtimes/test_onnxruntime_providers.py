@@ -5,6 +5,7 @@ Real wheels, each in the environment that `onnxbench install` makes; no device i
 
 from __future__ import annotations
 
+import platform
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +54,13 @@ def gpu_wheel(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Target:
 @pytest.fixture
 def openvino(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Target:
     return target_in(installed_environment(monkeypatch, "onnxruntime-openvino"), cache)
+
+
+@pytest.fixture
+def qnn(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Target:
+    if platform.machine() != "x86_64":
+        pytest.skip("Qualcomm's emulator is for x86-64")
+    return target_in(installed_environment(monkeypatch, "onnxruntime-qnn"), cache)
 
 
 @pytest.fixture
@@ -203,6 +211,33 @@ def test_cuda_is_not_what_the_openvino_wheel_has(openvino: Target, tmp_path: Pat
     error = refused(openvino, "CUDA", models.linear(tmp_path / "m.onnx"), LINEAR)
     assert error["status"] == "provider-missing"
     assert "onnxruntime-openvino" in error["message"]
+
+
+# ---------------------------------------------------------------- QNN, on Qualcomm's own emulator
+
+
+def test_open_dims_are_fixed_for_qnn_and_its_emulator_is_named(qnn: Target, tmp_path: Path) -> None:
+    model = models.linear(tmp_path / "m.onnx")
+    found = good(run(qnn, "QNN", model, LINEAR, options={"backend_type": "htp"}))
+    (row,) = found["placement"]
+    assert (row["provider"], row["time_share"]) == ("QNNExecutionProvider", 1.0)
+    assert found["facts"]["fixed_dims"] == {"N": 2}
+    assert "emulator" in found["facts"]["emulated"]
+    assert found["precision_effective"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "kind"),
+    [
+        ({}, "unsupported", "unsupported"),  # the emulator's device has no default backend
+        ({"backend_type": "gpu"}, "provider-missing", "no-node"),
+    ],
+)
+def test_a_backend_that_does_not_start_is_no_number(
+    qnn: Target, tmp_path: Path, options: dict[str, str], status: str, kind: str
+) -> None:
+    error = refused(qnn, "QNN", models.linear(tmp_path / "m.onnx"), LINEAR, options=options)
+    assert (error["status"], error["kind"]) == (status, kind)
 
 
 # ------------------------------------------------------------------------ a plugin given by path
