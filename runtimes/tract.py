@@ -271,11 +271,14 @@ def _optimized(tract: Any, request: BuildRequest, *, symbolic: bool) -> tuple[li
 
 
 def _named(spec: TensorSpec, shape: tuple[int, ...]) -> dict[str, int] | None:
-    """Return the size of each dimension with a name, None if names and numbers do not say all."""
+    """Return the size of each dimension with a name, None if names and numbers do not say all.
+
+    A name that is no identifier is an expression for tract: ``N + 1`` has the symbol ``N``.
+    """
     if spec.shape is None or len(spec.shape) != len(shape):
         return None
     pairs = list(zip(spec.shape, shape, strict=True))
-    if all(isinstance(dim, str) or dim == size for dim, size in pairs):
+    if all(dim == size or (isinstance(dim, str) and dim.isidentifier()) for dim, size in pairs):
         return {dim: size for dim, size in pairs if isinstance(dim, str)}
     return None
 
