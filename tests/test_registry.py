@@ -51,26 +51,67 @@ def test_runtime_of_another_distribution(install: Callable[..., None]) -> None:
 
 
 def test_unknown_name_gets_the_nearest(install: Callable[..., None]) -> None:
-    install("theirs", openvino="theirs_b:A")
-    with pytest.raises(UsageError, match="no runtime openvin") as caught:
-        registry.find_runtime("openvin")
-    assert caught.value.hint == "did you mean openvino?"
+    install("theirs", quantum="theirs_b:A")
+    with pytest.raises(UsageError, match="no runtime quantun") as caught:
+        registry.find_runtime("quantun")
+    assert caught.value.hint == "did you mean quantum?"
     with pytest.raises(UsageError) as caught:
         registry.find_runtime("zzz")
     assert "cpu" in caught.value.hint
     with pytest.raises(UsageError, match="no exporter"):
-        registry.find_exporter("openvino")
+        registry.find_exporter("quantum")
 
 
 def test_conflict_names_both_and_spares_the_rest(install: Callable[..., None]) -> None:
     install("theirs", mine="theirs_c:A", fine="theirs_c:B")
     install("others", mine="others_c:A")
-    claims = [plugin for plugin in registry.runtimes() if plugin.name == "mine"]
-    assert len(claims) == 2
-    assert all("theirs (theirs_c:A)" in p.problem and "others" in p.problem for p in claims)
+    (claim,) = (plugin for plugin in registry.runtimes() if plugin.name == "mine")
+    assert "others (others_c:A) and theirs (theirs_c:A)" in claim.problem
+    assert claim.distribution == "others or theirs"
     with pytest.raises(UsageError, match=r"others .* theirs"):
         registry.find_runtime("mine")
+    with pytest.raises(UsageError, match=r"others .* theirs"):
+        registry.load(claim)
     assert registry.find_runtime("fine").problem == ""
+
+
+def test_our_names_are_ours(install: Callable[..., None]) -> None:
+    install("theirs", cpu="theirs_e:A")
+    ours, theirs = (plugin for plugin in registry.runtimes() if plugin.name == "cpu")
+    assert (ours.distribution, ours.problem) == ("onnxbench", "")
+    assert theirs.distribution == "theirs"
+    assert "onnxbench's own" in theirs.problem
+    assert registry.find_runtime("cpu") == ours
+
+
+def test_the_first_of_two_installations_counts(install: Callable[..., None]) -> None:
+    install("theirs", mine="theirs_f:New")
+    install("Theirs-old", mine="theirs_f:Old")
+    old = Path(sys.path[0], "Theirs-old-1.0.dist-info/METADATA")
+    old.write_text("Metadata-Version: 2.1\nName: theirs\n")
+    assert registry.find_runtime("mine").distribution == "theirs"
+
+
+@pytest.mark.parametrize(
+    "points", [b"[onnxbench.runtimes]\nno sign\n", b"[onnxbench.runtimes]\nx = \xff:A\n"]
+)
+def test_a_garbled_file_is_its_distributions_trouble(
+    install: Callable[..., None], points: bytes
+) -> None:
+    install("fine", fine="fine_g:A")
+    install("garbled", mine="garbled_g:A")
+    Path(sys.path[0], "garbled-1.0.dist-info/entry_points.txt").write_bytes(points)
+    assert registry.find_runtime("fine").distribution == "fine"
+    problems = {plugin.name: plugin.problem for plugin in registry.runtimes() if plugin.problem}
+    assert set(problems) <= {"garbled"}
+
+
+def test_what_a_plugin_prints_goes_to_stderr(
+    install: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    install("noisy", "noisy_h", "print('hello')\nA = 1\n", mine="noisy_h:A")
+    assert registry.load(registry.find_runtime("mine")) == 1
+    assert capsys.readouterr() == ("", "hello\n")
 
 
 @pytest.mark.parametrize("value", ["module", "module:", "mod ule:A", "module:A [extra]", ":A"])
@@ -106,7 +147,7 @@ def test_import_reads_no_entry_points() -> None:
     code = (
         "from importlib import metadata\n"
         "def refuse(**_): raise SystemExit(1)\n"
-        "metadata.entry_points = refuse\n"
+        "metadata.distributions = metadata.entry_points = refuse\n"
         "import onnxbench.registry\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -34,7 +34,7 @@ def doctor(
 
     if self_proof:
         _prove()
-    found = diagnose([probe(registered) for registered in registry.runtimes()])
+    found = diagnose([probe(each) for each in registry.runtimes() if not each.problem])
     if json:
         print(dumps({"doctor": found}, indent=2))
     else:

@@ -88,10 +88,10 @@ def choices(names: Sequence[str]) -> tuple[Choice, ...]:
     """Return the runtimes that were named; ``all`` are all: the plan skips what is not usable."""
     if not names:
         raise UsageError("--runtime names no runtime", "onnxbench list runtimes")
-    found = {name: registry.find_runtime(name) for name in names if name != "all"}
+    found = dict.fromkeys(registry.find_runtime(name) for name in names if name != "all")
     if "all" in names:
-        found |= {r.name: r for r in registry.runtimes() if not r.problem}
-    return tuple(map(choice, found.values()))
+        found |= dict.fromkeys(registry.runtimes())
+    return tuple(map(choice, found))
 
 
 def choice(registered: registry.Registered) -> Choice:
@@ -106,7 +106,7 @@ def choice(registered: registry.Registered) -> Choice:
         registered.name,
         registered.value,
         capability,
-        worker=_worker(registered.value),
+        worker=_worker(registered.value) if capability.available else "",
         build=", ".join(f"{name} {version}" for name, version in made_of.items()),
         interpreter=str(found.interpreter.path),
         provider=getattr(found.adapter, "provider", ""),

@@ -1,5 +1,6 @@
 """Runtimes as the command line sees them: the adapter, where it would run, whether it can."""
 
+import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,12 +30,14 @@ def find(registered: "Registered") -> Found:
     name = registered.name
     try:
         adapter: Any = registry.load(registered)
-        interpreter, capability = environments.runtime_interpreter(adapter)
+        with contextlib.redirect_stdout(sys.stderr):  # stdout may be a document of ours
+            interpreter, capability = environments.runtime_interpreter(adapter)
     except OnnxBenchError as error:
         lacking = Capability(name, available=False, reason=error.message, hint=error.hint)
         return Found(None, nowhere, lacking)
-    except Exception as error:  # noqa: BLE001 - a plug-in may be anybody's
-        reason = f"its probe failed: {type(error).__name__}: {error}"
-        hint = "report it to its author"
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may be anybody's
+        owner = f"plug-in {name} of {registered.distribution}"
+        reason = f"{owner}: its probe failed: {type(error).__name__}: {error}"
+        hint = f"update or uninstall {registered.distribution}"
         return Found(None, nowhere, Capability(name, available=False, reason=reason, hint=hint))
     return Found(adapter, interpreter, capability)

@@ -184,7 +184,7 @@ class AdapterContract:
         told = facts.get("runtime_version")
         assert told, "facts() has no runtime_version"
         look = self._children.look()
-        installed = look.versions.get(str(look.capability["distribution"]), told)
+        installed = look.versions.get(str(look.capability["distribution"])) or told
         same = told == installed or (
             told.startswith(installed) and told[len(installed)] not in ".0123456789"
         )
