@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import sys
 import tempfile
@@ -21,19 +22,27 @@ def said_again(call: Callable[[], object]) -> str:
     """
     with tempfile.TemporaryFile() as file:
         kept = [os.dup(1), os.dup(2)]
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
         try:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
             with contextlib.suppress(Exception):
                 call()
         finally:
+            _flush()
             for number, descriptor in zip((1, 2), kept, strict=True):
                 os.dup2(descriptor, number)
                 os.close(descriptor)
         file.seek(0)
         return tail(file.read())
+
+
+def _flush() -> None:
+    """Write out what Python and C hold back: C's stdout is a buffer of its own on a pipe."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).fflush(None)
 
 
 def tail(output: bytes) -> str:

@@ -99,7 +99,7 @@ class NcnnEngine:
 
     def __init__(self, ncnn: Any, request: BuildRequest) -> None:
         assert request.converted is not None
-        self.run: Callable[[], object] = _not_bound
+        self.run: Callable[[], list[Any]] = _not_bound
         self._ncnn = ncnn
         self._request = request
         self._folder = Path(request.converted)
@@ -128,8 +128,10 @@ class NcnnEngine:
         self.run = partial(self._run_host if on_host else self._run_device, self._net)
 
     def outputs(self) -> dict[str, Array]:
-        """Run once more and return the outputs as the ONNX file declares them."""
-        values = self._run_host(self._net)
+        """Run once more, at the boundary, and return the outputs as the ONNX file declares them."""
+        values = self.run()
+        if self._request.boundary == "device":
+            values = self._arrays(values)
         symbols = self._symbols()
         return {
             spec.name: _as_declared(value, spec, symbols)
@@ -207,15 +209,28 @@ class NcnnEngine:
         extractor = net.create_extractor()
         for blob, array, axis in self._feed:
             extractor.input(blob, self._mat(array, axis))
-        return [
-            self._extract(extractor, blob).numpy(kind, axis)
-            for (blob, axis), kind in zip(self._wanted, self._formats, strict=True)
-        ]
+        return self._arrays(self._extracted(extractor))
 
     def _run_device(self, net: Any) -> list[Any]:
         extractor = net.create_extractor()
         self._give(extractor)
-        return [self._extract(extractor, blob) for blob, _ in self._wanted]
+        return self._extracted(extractor)
+
+    def _extracted(self, extractor: Any) -> list[Any]:
+        """Return the blobs of the outputs, which are computed by this."""
+        found = []
+        for blob, _ in self._wanted:
+            code, mat = extractor.extract(blob)
+            if code != 0:
+                raise _failure(blob, code)
+            found.append(mat)
+        return found
+
+    def _arrays(self, mats: Sequence[Any]) -> list[Array]:
+        return [
+            mat.numpy(kind, axis)
+            for mat, (_, axis), kind in zip(mats, self._wanted, self._formats, strict=True)
+        ]
 
     def _give(self, extractor: Any) -> None:
         for blob, mat in self._blobs:
@@ -234,20 +249,6 @@ class NcnnEngine:
             if isinstance(dim, str)
         }
 
-    @staticmethod
-    def _extract(extractor: Any, blob: str) -> Any:
-        code, mat = extractor.extract(blob)
-        if code == _OUT_OF_MEMORY:
-            raise OutOfMemory(
-                "ncnn could not allocate a blob", "choose a smaller --batch or --shape"
-            )
-        if code != 0:
-            raise Unsupported(
-                f"ncnn could not compute blob {blob} (code {code})",
-                "choose another runtime for this model",
-            )
-        return mat
-
 
 NCNN = Ncnn()
 
@@ -260,8 +261,16 @@ def _module() -> Any:
     return ncnn
 
 
-def _not_bound() -> object:
+def _not_bound() -> list[Any]:
     raise InputRefused("no inputs are bound", "this is a fault of onnxbench: report it")
+
+
+def _failure(blob: str, code: int) -> Exception:
+    if code == _OUT_OF_MEMORY:
+        return OutOfMemory("ncnn could not allocate a blob", "choose a smaller --batch or --shape")
+    return Unsupported(
+        f"ncnn could not compute blob {blob} (code {code})", "choose another runtime for this model"
+    )
 
 
 def _as_ncnn(tensor: Tensor, spec: TensorSpec, shape: Sequence[int]) -> Array:

@@ -81,6 +81,19 @@ def quantized(path: Path) -> Path:
     return save(path, nodes, [("x", FLOAT, ["N", 3, 8, 8])], [("y", FLOAT, shape)], weights, 18)
 
 
+def old_softmax(path: Path) -> Path:
+    """Softmax as it was before opset 13, over all axes from the first: x [1, 5, 4, 4].
+
+    Converters that read it as today's, over the last axis of size 1, answer 1 everywhere.
+    """
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["x"], ["pooled"]),
+        helper.make_node("Softmax", ["pooled"], ["y"]),
+    ]
+    inputs, outputs = [("x", FLOAT, [1, 5, 4, 4])], [("y", FLOAT, [1, 5, 1, 1])]
+    return save(path, nodes, inputs, outputs, opset=9)
+
+
 def determinant(path: Path) -> Path:
     """An operator that few runtimes have: y = det(x), x [2, 2]."""
     node = helper.make_node("Det", ["x"], ["y"])
