@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from onnxbench.calibration.bounds import compare
+from onnxbench.calibration.files import kept
 from onnxbench.measure.children import outcome, samples_ns
 from onnxbench.measure.stopping import decide
 from onnxbench.measure.summary import summarize
@@ -27,6 +29,7 @@ from onnxbench.worker.job import Job
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from onnxbench.calibration.files import Kept
     from onnxbench.oracle import Oracle
     from onnxbench.plan import Plan
     from onnxbench.protocols import Target
@@ -204,7 +207,7 @@ def execute(
             {**tool, "worker": planned.worker} if planned else tool,
             reproduce(planned) if planned else "",
         )
-        for planned, record in run.records()
+        for planned, record in run.records(kept(host_id))
     ]
     for record in run.outcome.records:
         store.put_record(run_id, record)
@@ -269,7 +272,7 @@ class _Run:
                 if progress.medians_ns:
                     self._child(progress, "op-times", 0)
 
-    def records(self) -> Iterator[tuple[PlannedCell | None, Record]]:
+    def records(self, calibrated: Kept) -> Iterator[tuple[PlannedCell | None, Record]]:
         """Yield the record of every cell, refused models included."""
         for refusal in self._plan.refused:
             child = Child(refusal.cell.cell_id, 0, "facts", refusal.result)
@@ -284,6 +287,7 @@ class _Run:
                 for recipe in planned.workload.inputs
             ]
             record["notes"] = [*planned.artifact.notes, *planned.workload.notes, *record["notes"]]
+            compare(record, planned.static, planned.runtime_build, calibrated)
             yield planned, record
 
     def _find_reference(self, progress: _Progress, oracles: Sequence[Oracle], folder: Path) -> None:

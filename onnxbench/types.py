@@ -743,6 +743,7 @@ class Record(TypedDict, total=False):
     derived: JsonObject
     verdict: VerdictDoc
     op_times: list[OpTime]
+    hot_spots: JsonObject
     notes: list[str]
     sampling: JsonObject
     stop: str

@@ -61,7 +61,8 @@ COLUMNS = 1024
 class Case:
     """One network. ``work``: FLOPs of one inference, or the bytes that it reads and writes.
 
-    ``working_set``: bytes that each inference goes through, None where arithmetic is measured.
+    ``working_set``: bytes that each inference goes through, about; None where arithmetic is
+    measured.
     ``sizes``: what it is made from.
     """
 
@@ -116,15 +117,17 @@ def memory_cases(cache_bytes: int | None, available_bytes: int | None) -> list[C
     )
     found = []
     for working_set in (*(each for each in WORKING_SETS if each < largest), largest):
-        side = int((working_set / LINKS / 4) ** 0.5) // 16 * 16
-        read = LINKS * side * side * 4
         name = f"{working_set >> 10}KiB"
-        found.append(Case(f"weights-{name}", "weights", "float32", read, (side,), read))
+        side = int((working_set / LINKS / 4) ** 0.5) // 16 * 16
         rows = working_set // 2 // 4 // COLUMNS
-        size = rows * COLUMNS * 4
-        moved = 2 * LINKS * size
-        found.append(Case(f"activations-{name}", "activations", "float32", moved, (rows,),
-                          2 * size))  # fmt: skip
+        made: tuple[tuple[Kind, int, int], ...] = (
+            ("weights", LINKS * side * side * 4, side),
+            ("activations", 2 * LINKS * rows * COLUMNS * 4, rows),
+        )
+        found += [
+            Case(f"{kind}-{name}", kind, "float32", moved, (size,), working_set)
+            for kind, moved, size in made
+        ]
     return found
 
 

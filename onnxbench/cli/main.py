@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 
 from onnxbench import __version__
 from onnxbench.cli.analyze import analyze
+from onnxbench.cli.calibrate import calibrate
 from onnxbench.cli.doctor import doctor
 from onnxbench.cli.export import export
 from onnxbench.cli.install import install, uninstall
@@ -40,6 +41,7 @@ app.command()(merge)
 app.command(cls=PlainCommand)(install)
 app.command(cls=PlainCommand)(uninstall)
 app.command()(doctor)
+app.command()(calibrate)
 
 
 def _print_version(wanted: bool) -> None:

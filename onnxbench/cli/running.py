@@ -169,6 +169,7 @@ def _take_in(request: Request, keep: Path, progress: Progress, bounds: Bounds) -
             memory_bytes=request.limits.memory_bytes,
             life_s=bounds.left_s,
             asks=[replace(request.ask, batch=batch) for batch in request.sweep.batches],
+            nodes=request.op_times,
         )
         if bounds.left_s == 0 and candidate.preflight.status == "timeout-hard":
             break  # killed because the run's time was up, which says nothing about the model

@@ -38,7 +38,7 @@ def work(profile: GraphProfile) -> list[Work] | None:
             return None
         if each.macs or each.moved_bytes:
             found[each] += 1
-    return [each._replace(count=count) for each, count in found.items()]
+    return [each._replace(nodes=count) for each, count in found.items()]
 
 
 def work_of(node: NodeProfile) -> Work | None:
@@ -63,7 +63,7 @@ def work_document(profile: GraphProfile, *, nodes: bool) -> JsonObject:
 
 
 def _told(nodes: Iterable[NodeProfile]) -> list[JsonObject] | None:
-    told = []
+    told: list[JsonObject] = []
     for node in nodes:
         each = work_of(node)
         if each is None or len(told) == MAX_NODES:
@@ -73,6 +73,7 @@ def _told(nodes: Iterable[NodeProfile]) -> list[JsonObject] | None:
                 "name": node.name,
                 "op": node.op,
                 "kind": node.kind,
+                "family": each.family,
                 "macs": each.macs,
                 "flops": node.flops if isinstance(node.flops, int) else None,
                 "bytes_read": node.bytes_read or 0,

@@ -93,12 +93,12 @@ class Bound(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Work of a node, or of ``count`` equal ones: MACs of a family, bytes read and written."""
+    """Work of a node, or of ``nodes`` equal ones: MACs of a family, bytes read and written."""
 
     family: Family
     macs: int
     moved_bytes: int
-    count: int = 1
+    nodes: int = 1
 
 
 def node_bound(ceilings: Ceilings, work: Work) -> Bound:
@@ -111,7 +111,7 @@ def unfused_s(ceilings: Ceilings, works: Iterable[Work]) -> float:
 
     A runtime that fuses nodes may be faster. Raises NoCeiling.
     """
-    return sum(work.count * node_bound(ceilings, work).seconds for work in works)
+    return sum(work.nodes * node_bound(ceilings, work).seconds for work in works)
 
 
 def fused_bound(ceilings: Ceilings, works: Iterable[Work], compulsory_bytes: int) -> Bound:
@@ -120,7 +120,7 @@ def fused_bound(ceilings: Ceilings, works: Iterable[Work], compulsory_bytes: int
     All MACs at their ceilings, and ``compulsory_bytes``, the weights that are read and the inputs
     and outputs of the network, once.
     """
-    compute_s = sum(work.count * ceilings.compute_s(work.family, work.macs) for work in works)
+    compute_s = sum(work.nodes * ceilings.compute_s(work.family, work.macs) for work in works)
     return Bound(compute_s, ceilings.memory_s(compulsory_bytes))
 
 

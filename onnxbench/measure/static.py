@@ -16,6 +16,9 @@ STATIC = (
 FOR_BOUNDS = ("work", "work_reason", "nodes")
 """What the analyzer tells only so that bounds can be computed; no record keeps it."""
 
+FRACTION, FRACTION_REASON = "fraction_of_roofline", "fraction_of_roofline_reason"
+"""Null, and why, until `onnxbench.calibration.bounds` derives it."""
+
 _LATER = {"accuracy_density": "needs a measured accuracy, which comes later"}
 
 
@@ -44,6 +47,8 @@ def derived_figures(static: JsonObject, median_ns: float | None) -> JsonObject:
         derived[rate] = count / (median_ns * 1e-9)
         if not static["exact"]:
             derived[why] = "a bound: some nodes were not counted exactly"
+    derived[FRACTION] = None
+    derived[FRACTION_REASON] = "not timed" if median_ns is None else "not compared"
     derived.update(dict.fromkeys(_LATER))
     derived.update({f"{key}_reason": reason for key, reason in _LATER.items()})
     return derived
