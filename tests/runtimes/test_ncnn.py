@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ import onnx
 import pytest
 from onnx import helper
 
+from onnxbench.errors import Unsupported
+from onnxbench.runtimes import _ncnn_convert
 from onnxbench.runtimes.ncnn import NCNN
 from onnxbench.worker.outputs import outputs_sha256
 from tests.runtimes import nets
@@ -189,6 +192,13 @@ def test_a_converter_that_fails_says_why(ncnn: Target, tmp_path: Path, folder: s
     said = refused(facts_of(ncnn, ADAPTER, model, {"x": (1, 4)}, converted=folder), "convert")
     assert "ended by" in said
     assert "Nowhere" in said
+
+
+def test_a_program_that_crashes_is_named_by_its_signal(tmp_path: Path) -> None:
+    """pnnx does so at some FP16 networks, too large for a test."""
+    crash = "import os, signal; print('pass_level1', flush=True); os.kill(os.getpid(), 11)"
+    with pytest.raises(Unsupported, match="pnnx ended by SIGSEGV; the last it said: pass_level1"):
+        _ncnn_convert._run([sys.executable, "-c", crash], str(tmp_path))
 
 
 @pytest.mark.parametrize(
