@@ -105,7 +105,8 @@ class Profile:
         """Return the microseconds of a layer over all runs but the first."""
         if self._runs < 2:
             return int(layer["us"])
-        return max(0, layer["us"] * self._runs - self._first.get(layer["name"], 0))
+        whole: int = layer["us"] * self._runs
+        return max(0, whole - self._first.get(layer["name"], 0))
 
     def _layers(self) -> list[dict[str, Any]]:
         group = int(self._compiled.get_property("DYNAMIC_QUANTIZATION_GROUP_SIZE"))

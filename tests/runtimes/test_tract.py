@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import onnx
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from onnxbench.protocols import Target
+    from onnxbench.types import ChildResult
 
 ADAPTER = "onnxbench.runtimes.tract:TRACT"
 X = {"x": (1, 3, 8, 6)}
@@ -140,14 +141,14 @@ def test_types_that_it_cannot_pass_on_are_refused(place: Target, tmp_path: Path,
     model = models.identity(tmp_path / "m.onnx", TensorProto.DataType.Value(name))
     refused = facts_of(place, ADAPTER, model, {"x": (2, 3)})
     assert refused.status == "unsupported"
-    assert name.lower() in (refused.error or {}).get("message", "")
+    assert name.lower() in _error(refused, "message")
 
 
 def test_indices_may_be_int64(place: Target, tmp_path: Path) -> None:
     node = helper.make_node("Gather", ["table", "ids"], ["y"])
     table = np.arange(40, dtype=np.float32).reshape(10, 4)
-    ends = [("ids", models.INT64, ["N"])], [("y", models.FLOAT, ["N", 4])]
-    model = models.save(tmp_path / "m.onnx", [node], *ends, [("table", table)])
+    x, y = ("ids", models.INT64, ("N",)), ("y", models.FLOAT, ("N", 4))
+    model = models.save(tmp_path / "m.onnx", [node], [x], [y], [("table", table)])
     ids = InputRecipe("ids", "int64", (5,), "range")
     found = good(facts_of(place, ADAPTER, model, {"ids": (5,)}, inputs=(ids,)))
     assert found["outputs_sha256"] == outputs_sha256({"y": table[np.arange(5)]})
@@ -165,13 +166,13 @@ def test_it_has_no_options(place: Target, tmp_path: Path) -> None:
     model = models.linear(tmp_path / "m.onnx")
     refused = facts_of(place, ADAPTER, model, {"x": (1, 3)}, options={"threads": "2"})
     assert refused.status == "unsupported"
-    assert "'threads'" in (refused.error or {}).get("message", "")
+    assert "'threads'" in _error(refused, "message")
 
 
 def test_a_shape_that_does_not_fit_is_refused(place: Target, tmp_path: Path) -> None:
     refused = facts_of(place, ADAPTER, models.linear(tmp_path / "m.onnx"), {"x": (1, 5)})
     assert refused.status == "unsupported"
-    message = (refused.error or {}).get("message", "")
+    message = _error(refused, "message")
     assert "MatMul" in message
     assert "backtrace" not in message
 
@@ -179,8 +180,8 @@ def test_a_shape_that_does_not_fit_is_refused(place: Target, tmp_path: Path) -> 
 def test_a_type_that_does_not_fit_is_refused(place: Target, tmp_path: Path) -> None:
     model, wrong = models.linear(tmp_path / "m.onnx"), InputRecipe("x", "double", (1, 3), "uniform")
     refused = facts_of(place, ADAPTER, model, {"x": (1, 3)}, inputs=(wrong,))
-    assert (refused.error or {}).get("kind") == "input-refused"
-    assert "'x' takes 1,3,f32, given was 1,3,f64" in (refused.error or {}).get("message", "")
+    assert _error(refused, "kind") == "input-refused"
+    assert "'x' takes 1,3,f32, given was 1,3,f64" in _error(refused, "message")
 
 
 def test_a_truncated_file_is_refused(place: Target, tmp_path: Path) -> None:
@@ -201,3 +202,8 @@ def test_it_is_not_imported_to_be_looked_for() -> None:
     found = TRACT.probe()
     assert "tract" not in sys.modules
     assert found.available or found.hint == "onnxbench install tract"
+
+
+def _error(result: ChildResult, key: Literal["kind", "message"]) -> str:
+    assert result.error is not None, result
+    return result.error[key]
