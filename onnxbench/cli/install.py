@@ -20,14 +20,14 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 def install(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Environments, or what they serve; none: list what there is."),
+        typer.Argument(help="Runtimes, exporters or environments; none: list what there is."),
     ] = None,
     reinstall: Annotated[
         bool, typer.Option("--reinstall", help="Build it anew, even if it is up to date.")
     ] = False,
     json: _Json = False,
 ) -> int:
-    """Make Python environments of their own for exporters, with pinned packages."""
+    """Make Python environments of their own for runtimes and exporters, with pinned packages."""
     from onnxbench import environments
 
     if not names:
@@ -93,6 +93,7 @@ def _facts(made: "Installed") -> dict[str, Any]:
         "seconds": made.seconds,
         "size_bytes": made.size_bytes,
         "created": made.created,
+        "reports": dict(made.reports),
         "versions": {name: v for name, v in made.versions.items() if normal(name) in asked},
     }
 

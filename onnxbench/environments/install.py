@@ -45,7 +45,11 @@ _IMPORTS = """
 import importlib, sys
 for name in sys.argv[1:]:
     print("importing", name, flush=True)
-    importlib.import_module(name)
+    module = importlib.import_module(name)
+    version = getattr(module, "__version__", None) or getattr(module, "version", None)
+    version = version() if callable(version) else version
+    if isinstance(version, str):
+        print("imported", name, version, flush=True)
 """
 
 
@@ -93,7 +97,7 @@ def _build(recipe: Recipe, python: Python, folder: Path, say: Callable[[str], No
         _step(recipe, [*inside, *_PIP, "--no-deps", *recipe.without_dependencies], say, folder)
     versions = _versions(inside, folder)
     _check_pins(recipe, versions)
-    _check_imports(recipe, inside, say, folder)
+    reports = _check_imports(recipe, inside, say, folder)
     made = Installed(
         name=recipe.name,
         folder=folder,
@@ -104,6 +108,7 @@ def _build(recipe: Recipe, python: Python, folder: Path, say: Callable[[str], No
         seconds=round(time.monotonic() - started, 1),
         size_bytes=installed.size_of(folder),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
+        reports=reports,
     )
     installed.write_stamp(made)
     return made
@@ -240,11 +245,14 @@ def _check_pins(recipe: Recipe, versions: Mapping[str, str]) -> None:
 
 def _check_imports(
     recipe: Recipe, inside: Sequence[str | Path], say: Callable[[str], None], folder: Path
-) -> None:
-    """Raise InstallError that names the first module which does not import."""
+) -> dict[str, str]:
+    """Import the modules and return the versions that they give, of those that give one.
+
+    Raises InstallError that names the first module which does not import.
+    """
     try:
         argv = [*inside, "-c", _IMPORTS, *recipe.modules]
-        child.run(argv, say, folder=folder, seconds=IMPORT_SECONDS)
+        lines = child.run(argv, say, folder=folder, seconds=IMPORT_SECONDS)
     except child.Failed as failed:
         tried = [line.split()[1] for line in failed.lines if line.startswith("importing ")]
         module = tried[-1] if tried else "its modules"
@@ -255,3 +263,5 @@ def _check_imports(
         )
         message = f"{recipe.name}: importing {module} {why}"
         raise InstallError(message, "try the same again; if it stays, report it") from failed
+    said = (line.split(maxsplit=2) for line in lines if line.startswith("imported "))
+    return {words[1]: words[2] for words in said if len(words) == 3}

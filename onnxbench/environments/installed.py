@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,8 @@ class Installed:
     """A complete environment.
 
     ``interpreter``: its Python, of version ``python``. ``pins``: what pip was asked for;
-    ``versions``: every distribution that came of it. ``seconds``: what making it took.
+    ``versions``: every distribution that came of it; ``reports``: the versions that modules gave
+    when they were imported, by module. ``seconds``: what making it took.
     ``size_bytes``: of its files. ``created``: UTC, ISO 8601.
     """
 
@@ -51,6 +52,7 @@ class Installed:
     seconds: float
     size_bytes: int
     created: str
+    reports: Mapping[str, str] = field(default_factory=dict)
 
     def matches(self, recipe: Recipe) -> bool:
         """Tell whether this is what ``recipe`` would make today."""
@@ -149,6 +151,8 @@ def _from_stamp(folder: Path, stamp: dict[str, Any]) -> Installed:
         seconds=float(stamp["seconds"]),
         size_bytes=int(stamp["size_bytes"]),
         created=str(stamp["created"]),
+        # Stamps of onnxbench 0.1 have none.
+        reports={str(name): str(said) for name, said in stamp.get("reports", {}).items()},
     )
 
 
@@ -163,6 +167,7 @@ def write_stamp(environment: Installed) -> None:
         "seconds": environment.seconds,
         "size_bytes": environment.size_bytes,
         "created": environment.created,
+        "reports": dict(environment.reports),
     }
     path = environment.folder / STAMP
     draft = path.with_suffix(".draft")

@@ -1,4 +1,7 @@
-"""What can be installed: one row per environment. A new runtime or exporter adds a row."""
+"""What can be installed: one row per environment. A new runtime or exporter adds a row.
+
+An environment has the name that its runtimes' adapters call it by, or serves them.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,10 @@ class Recipe:
     pip reads them; ``without_dependencies``: pins whose own dependencies are not installed.
     ``python``: first and last minor version that all of them have files for. ``modules``: what
     must import before the environment counts as made. ``size_bytes``: about what it takes on disk.
-    ``extra``: the extra of onnxbench that puts the same into the user's own environment, "" where
-    its pins clash with ours. ``note``: why pip may find no files for it, said when
-    it did not.
+    ``machines``: the systems and processors that all of them have wheels for, as `platform` names
+    them, () where those are all that onnxbench runs on. ``extra``: the extra of onnxbench that puts
+    the same into the user's own environment, "" where its pins clash with ours. ``note``: why pip
+    may find no files for it, said when it did not.
     """
 
     name: str
@@ -28,6 +32,7 @@ class Recipe:
     modules: tuple[str, ...]
     size_bytes: int
     without_dependencies: tuple[str, ...] = ()
+    machines: tuple[str, ...] = ()
     extra: str = ""
     note: str = ""
 
@@ -38,6 +43,7 @@ class Recipe:
 
 
 _NUMPY = "numpy==2.4.6"
+_NO_MAC = ("Linux x86_64", "Linux aarch64", "Windows AMD64")
 
 RECIPES = (
     Recipe(
@@ -53,6 +59,8 @@ RECIPES = (
             "onnx-ir==1.1.0",
             "onnxruntime==1.31.1",
             "onnxslim==0.1.98",
+            # Reads ONNX for the runtime torch.
+            "onnx2torch==1.5.15",
             _NUMPY,
         ),
         # From onnxruntime and numpy to the last one that torch has wheels for.
@@ -102,7 +110,7 @@ RECIPES = (
         without_dependencies=("pnnx==20261020",),
         python=((3, 11), (3, 14)),
         modules=("ncnn",),
-        size_bytes=200_000_000,
+        size_bytes=220_000_000,
     ),
     Recipe(
         name="mnn",
@@ -110,13 +118,14 @@ RECIPES = (
         requirements=("MNN==3.6.1", _NUMPY),
         python=((3, 11), (3, 14)),
         modules=("MNN", "_tools"),
-        size_bytes=150_000_000,
+        size_bytes=155_000_000,
     ),
     Recipe(
         name="tract",
         serves=(),
         requirements=("tract==0.23.9", _NUMPY),
         python=((3, 11), (3, 14)),
+        machines=("Linux x86_64", "Darwin arm64", "Windows AMD64"),
         modules=("tract",),
         size_bytes=130_000_000,
     ),
@@ -125,16 +134,18 @@ RECIPES = (
         serves=("openvino-ep",),
         requirements=("onnxruntime-openvino==1.24.1", _NUMPY),
         python=((3, 11), (3, 13)),
+        machines=("Linux x86_64", "Windows AMD64"),
         modules=("onnxruntime",),
-        size_bytes=400_000_000,
+        size_bytes=445_000_000,
     ),
     Recipe(
         name="onnxruntime-gpu",
         serves=(),
         requirements=("onnxruntime-gpu==1.31.1", _NUMPY),
         python=((3, 11), (3, 14)),
+        machines=_NO_MAC,
         modules=("onnxruntime",),
-        size_bytes=500_000_000,
+        size_bytes=455_000_000,
     ),
     Recipe(
         name="onnxruntime-ggml",
@@ -143,7 +154,7 @@ RECIPES = (
         requirements=("onnxruntime-ggml==0.2.0", "onnxruntime==1.30.0", _NUMPY),
         python=((3, 11), (3, 14)),
         modules=("onnxruntime", "onnxruntime_ggml"),
-        size_bytes=200_000_000,
+        size_bytes=245_000_000,
     ),
     Recipe(
         name="litert",
@@ -171,8 +182,66 @@ RECIPES = (
         # It asks for ai-edge-litert 2.1.2, which it only runs what it has written with.
         without_dependencies=("onnx2tf==2.6.9",),
         python=((3, 12), (3, 13)),
-        modules=("ai_edge_litert.interpreter", "onnx2tf"),
-        size_bytes=700_000_000,
+        modules=("ai_edge_litert", "ai_edge_litert.interpreter", "onnx2tf"),
+        size_bytes=630_000_000,
+    ),
+    Recipe(
+        name="onnxruntime-qnn",
+        serves=("qnn",),
+        requirements=("onnxruntime-qnn==2.7.0", "onnxruntime==1.31.1", _NUMPY),
+        python=((3, 11), (3, 14)),
+        machines=_NO_MAC,
+        modules=("onnxruntime", "onnxruntime_qnn"),
+        size_bytes=505_000_000,
+    ),
+    Recipe(
+        name="webgpu",
+        serves=(),
+        requirements=("onnxruntime-ep-webgpu==0.4.0", "onnxruntime==1.31.1", _NUMPY),
+        python=((3, 11), (3, 14)),
+        modules=("onnxruntime", "onnxruntime_ep_webgpu"),
+        size_bytes=185_000_000,
+    ),
+    Recipe(
+        name="tensorrt-rtx",
+        serves=(),
+        requirements=(
+            "onnxruntime-ep-nv-tensorrt-rtx-cu13==0.5.0",
+            "tensorrt-rtx-cu13-libs==1.7.1.116",
+            "onnxruntime==1.31.1",
+            _NUMPY,
+        ),
+        python=((3, 11), (3, 14)),
+        machines=_NO_MAC,
+        modules=("onnxruntime", "onnxruntime_ep_nv_tensorrt_rtx"),
+        size_bytes=720_000_000,
+    ),
+    Recipe(
+        name="migraphx",
+        serves=(),
+        requirements=("onnxruntime-migraphx==1.27.1", _NUMPY),
+        python=((3, 11), (3, 14)),
+        machines=("Linux x86_64",),
+        modules=("onnxruntime",),
+        size_bytes=170_000_000,
+    ),
+    Recipe(
+        name="cuda",
+        serves=("tensorrt",),
+        requirements=(
+            "onnxruntime-gpu==1.31.1",
+            "nvidia-cublas==13.10.0.20",
+            "nvidia-cudnn-cu13==9.28.1.4",
+            "nvidia-cufft==12.5.0.14",
+            "nvidia-curand==10.4.5.25",
+            "nvidia-cuda-nvrtc==13.5.37",
+            "nvidia-cuda-runtime==13.5.37",
+            _NUMPY,
+        ),
+        python=((3, 11), (3, 14)),
+        machines=_NO_MAC,
+        modules=("onnxruntime",),
+        size_bytes=2_900_000_000,
     ),
 )
 
