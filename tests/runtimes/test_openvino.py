@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,8 +23,6 @@ from tests.runtimes.running import facts_of, good, installed_environment, recipe
 from tests.targets.child import job, run
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from onnxbench.protocols import Target
     from onnxbench.types import ChildResult, Measurement
 
@@ -277,9 +278,39 @@ def test_layers_are_timed_without_the_first_run(place: Target, tmp_path: Path) -
     assert 0 < sum(row["ns"] for row in times) < wall
 
 
-def test_no_usage_data_is_sent(place: Target, tmp_path: Path) -> None:
+SPY = """
+class Telemetry:
+    def __init__(self, *args, **kwargs):
+        print("telemetry")
+    def send_event(self, *args, **kwargs):
+        pass
+"""
+
+
+@pytest.mark.parametrize(("first", "said"), [("", "telemetry"), ("quiet", "")])
+def test_no_usage_data_is_sent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, first: str, said: str
+) -> None:
+    environment = installed_environment(monkeypatch, "openvino")
+    backend = tmp_path / "openvino_telemetry/backend"
+    backend.mkdir(parents=True)
+    (backend.parent / "__init__.py").write_text(SPY)
+    (backend / "__init__.py").write_text("backend_ga4 = None")
+    quiet = importlib.util.find_spec("onnxbench.runtimes._openvino_quiet")
+    assert quiet is not None
+    assert quiet.origin is not None
+    (tmp_path / "quiet.py").write_bytes(Path(quiet.origin).read_bytes())
+    steps = ["import sys", f"sys.path.insert(0, {str(tmp_path)!r})", f"import {first or 'sys'}"]
+    code = "; ".join([*steps, "import openvino"])
+    argv = [str(environment.interpreter), "-I", "-c", code]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == said
+
+
+def test_workers_import_openvino_quietly(place: Target, tmp_path: Path) -> None:
     found = facts_of(place, ADAPTER, models.linear(tmp_path / "m.onnx"), {"x": (1, 3)})
     assert good(found)["facts"]["telemetry"] == "off"
+    assert OPENVINO.modules[0].endswith("_openvino_quiet")
 
 
 def test_it_is_not_imported_to_be_looked_for() -> None:
