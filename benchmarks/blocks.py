@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchmarks.pairs import Pairs
-    from onnxbench.runtimes.onnxruntime import OnnxRuntimeEngine
+    from onnxbench.runtimes._onnxruntime_engine import OnnxRuntimeEngine
     from onnxbench.worker.inputs import InputTensor
 
 CALIBRATION_RUNS = 10

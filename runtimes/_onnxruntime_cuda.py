@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from onnxbench.types import JsonObject
 
 _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR
@@ -27,13 +29,13 @@ def describe(index: int) -> JsonObject:
     device, version = ctypes.c_int(), ctypes.c_int()
     major, minor = ctypes.c_int(), ctypes.c_int()
     name = ctypes.create_string_buffer(256)
-    calls = (
-        lambda: driver.cuInit(0),
-        lambda: driver.cuDriverGetVersion(ctypes.byref(version)),
-        lambda: driver.cuDeviceGet(ctypes.byref(device), index),
-        lambda: driver.cuDeviceGetName(name, len(name), device),
-        lambda: driver.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, device),
-        lambda: driver.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, device),
+    calls: tuple[Callable[[], int], ...] = (
+        partial(driver.cuInit, 0),
+        partial(driver.cuDriverGetVersion, ctypes.byref(version)),
+        partial(driver.cuDeviceGet, ctypes.byref(device), index),
+        partial(driver.cuDeviceGetName, name, len(name), device),
+        partial(driver.cuDeviceGetAttribute, ctypes.byref(major), _MAJOR, device),
+        partial(driver.cuDeviceGetAttribute, ctypes.byref(minor), _MINOR, device),
     )
     for call in calls:
         if code := call():

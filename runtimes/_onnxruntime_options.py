@@ -125,9 +125,11 @@ def session_options(
     settings.intra_op_num_threads = 1 if profile.threads_option else request.threads
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 3
-    for name, value in (*profile.settings.items(), *chosen.items()):
+    for name, demanded in profile.settings.items():
+        setattr(settings, name, demanded)
+    for name, value in chosen.items():
         if name in ATTRIBUTES:
-            setattr(settings, name, _value(ort, settings, name, str(value)))
+            setattr(settings, name, _value(ort, settings, name, value))
         elif name in CONFIG_FLAGS:
             settings.add_session_config_entry(name, str(int(_truth(name, value))))
         else:

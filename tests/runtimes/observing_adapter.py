@@ -12,7 +12,7 @@ from onnxbench.runtimes.onnxruntime import OnnxRuntime
 
 class ObservingAdapter(OnnxRuntime):
     @property
-    def modules(self) -> tuple[str, ...]:  # type: ignore[override]
+    def modules(self) -> tuple[str, ...]:
         """What the worker imports next; so this is the moment before."""
         assert "onnxruntime" not in sys.modules
         self.before = {
