@@ -88,7 +88,7 @@ def test_records_of_the_board_stand_beside_those_of_this_machine(
     assert onnxbench("run", model, *BRIEF, "--store", store).code == 0
     assert onnxbench("merge", board.root / "root/board.db", "--store", store).code == 0
     runs = onnxbench("list", "runs", "--store", store, "--json").document["runs"]
-    ids = [run["run_id"] for run in runs]
+    ids = [run["run"] for run in runs]
     records = onnxbench("report", *ids, "--store", store, "--json").records
     assert {record["cell"]["device"]["arch"] for record in records} == {"x86_64", "aarch64"}
     assert len({record["cell"]["model"]["sha256"] for record in records}) == 1
