@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from onnxbench.calibration.files import ceilings
-from onnxbench.measure.hotspots import hot_spots
 from onnxbench.measure.roofline import NoCeiling, Work, bytes_share, fused_bound, unfused_s
 from onnxbench.measure.static import FRACTION, FRACTION_REASON
 
@@ -15,6 +14,9 @@ if TYPE_CHECKING:
     from onnxbench.calibration.files import Kept
     from onnxbench.measure.roofline import Ceilings
     from onnxbench.types import JsonObject, Record
+
+SLACK = 0.05
+"""Part of a bound by which noise may make a latency seem to beat it."""
 
 DECLARED = {
     "fp64": "float64", "fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "int8": "int8",
@@ -53,9 +55,15 @@ def compare(record: Record, static: JsonObject | None, build: str, kept: Kept) -
         derived[FRACTION] = derived["fused_bound_ns"] / median_ns
         derived["fraction_of_unfused"] = derived["unfused_bound_ns"] / median_ns
         del derived[FRACTION_REASON]
+        if derived[FRACTION] > 1 + SLACK:
+            derived["roofline_note"] = (
+                f"faster than its bound: the calibration was disturbed, {_again(of)}"
+            )
     except NoCeiling as error:
         derived[FRACTION_REASON] = str(error)
     if record["op_times"] and static.get("nodes"):
+        from onnxbench.measure.hotspots import hot_spots  # noqa: PLC0415 - rarely asked for
+
         record["hot_spots"] = hot_spots(record["op_times"], static["nodes"], found)
 
 
@@ -63,7 +71,7 @@ def ceilings_of(of: Of, static: JsonObject, kept: Kept) -> Ceilings:
     """Return what holds for a cell. Raises NoCeiling, which says what to type."""
     if of.effective is None:
         raise NoCeiling("the effective precision is not known")
-    type_it = f"onnxbench calibrate -r {shlex.quote(of.runtime)} -t {of.threads}"
+    type_it = _again(of)
     same = [
         document
         for document in kept.documents
@@ -97,13 +105,14 @@ def model_bounds(found: Ceilings, static: JsonObject) -> JsonObject:
     }
 
 
-def predictions(static: JsonObject, kept: Kept) -> list[JsonObject]:
+def predictions(static: JsonObject, kept: Kept) -> list[tuple[JsonObject, Ceilings | None]]:
     """Return the bounds of a network on everything that is calibrated, the newest first.
 
-    In the precision of most of its MACs, as if the runtime computed in the types of the graph.
+    Each with its ceilings, None where they do not do. In the precision of most of the network's
+    MACs, as if the runtime computed in the types of the graph.
     """
     effective = _mostly(static)
-    told: list[JsonObject] = []
+    told: list[tuple[JsonObject, Ceilings | None]] = []
     seen: set[tuple[str, int]] = set()
     for document in kept.documents:
         key = (document["runtime"], document["threads"])
@@ -118,13 +127,19 @@ def predictions(static: JsonObject, kept: Kept) -> list[JsonObject]:
             "calibrated": document["created"],
             **dict.fromkeys(("bound", "fused_bound_ns", "unfused_bound_ns")),
         }
+        of = Of(document["runtime"], document["build"], document["threads"], effective)
+        found: Ceilings | None = None
         try:
-            of = Of(document["runtime"], document["build"], document["threads"], effective)
-            entry.update(model_bounds(ceilings_of(of, static, kept), static))
+            found = ceilings_of(of, static, kept)
+            entry.update(model_bounds(found, static))
         except NoCeiling as error:
             entry["reason"] = str(error)
-        told.append(entry)
+        told.append((entry, found))
     return told
+
+
+def _again(of: Of) -> str:
+    return f"onnxbench calibrate -r {shlex.quote(of.runtime)} -t {of.threads}"
 
 
 def _declared(static: JsonObject) -> list[str]:

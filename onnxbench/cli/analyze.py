@@ -15,7 +15,7 @@ from onnxbench.text import safe_text
 
 if TYPE_CHECKING:
     from onnxbench.graph.profile import Binding, Convention, GraphProfile
-    from onnxbench.report.analysis import View
+    from onnxbench.report.analysis import Bounds, View
     from onnxbench.report.analysis_views import Analysis, Format
     from onnxbench.types import JsonObject
 
@@ -136,7 +136,7 @@ def analyze(
 
     artifact = _hashed(path) if hashed else None
     compared = _compared(profile) if cross_check is not None else None
-    found = Analysis(profile, view, artifact, compared)
+    found = Analysis(profile, view, artifact, compared, _bounds(profile))
     if file is not None:
         from onnxbench.report.files import replace
 
@@ -233,6 +233,30 @@ def _compared(profile: "GraphProfile") -> "JsonObject":
 
     with _patience(f"waiting for {crosscheck.TOOL}, at most {crosscheck.LIMIT_S:.0f} s"):
         return crosscheck.cross_check(profile)
+
+
+def _bounds(profile: "GraphProfile") -> "Bounds":
+    """Return the least time of the network on everything that is calibrated here."""
+    from onnxbench.report.analysis import Bounds
+
+    if profile.convention != "pure":
+        return Bounds((), "bounds need the MACs of the convention pure", None)
+    from onnxbench.calibration.files import kept
+    from onnxbench.probes import host
+
+    found = kept(host.host_id())
+    for path, reason in found.damaged:
+        print(f"ignored: {safe_text(path)}: {safe_text(reason)}", file=sys.stderr)
+    if not found.documents:
+        return Bounds((), "nothing is calibrated here: onnxbench calibrate", None)
+    from onnxbench.calibration.bounds import predictions
+    from onnxbench.graph.static import static_document
+    from onnxbench.graph.work import work_document
+
+    static = {**static_document(profile), **work_document(profile, nodes=False)}
+    told = predictions(static, found)
+    newest = next((ceilings for _, ceilings in told if ceilings is not None), None)
+    return Bounds(tuple(entry for entry, _ in told), "", newest)
 
 
 def _print(found: "Analysis", form: "Format") -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from onnxbench import __version__, registry
+from onnxbench.cli import values
 from onnxbench.cli.export_request import on_demand
 from onnxbench.cli.request import Request, with_memory
 from onnxbench.intake import preflight_lives_ns, take_in
@@ -129,7 +130,7 @@ def reproduce(planned: PlannedCell, common: Sequence[str]) -> str:
     if cell.precision != "model":
         words += ["--precision", cell.precision]
     for key, value in cell.options.items():
-        words += ["--set", f"{key}={value}"]
+        words += ["--set", f"{key}={values.option_text(value)}"]
     if cell.label is not None:
         words += ["--label", cell.label]
     return shlex.join([*words, *common])
@@ -168,7 +169,7 @@ def _take_in(request: Request, keep: Path, progress: Progress, bounds: Bounds) -
             keep=folder,
             memory_bytes=request.limits.memory_bytes,
             life_s=bounds.left_s,
-            asks=[replace(request.ask, batch=batch) for batch in request.sweep.batches],
+            asks=list(request.sweep.asks(request.ask)),
             nodes=request.op_times,
         )
         if bounds.left_s == 0 and candidate.preflight.status == "timeout-hard":
@@ -243,6 +244,7 @@ def _print_result(
 
         print(dumps(run_document(outcome.run_id, str(store_path), outcome.records, skipped)))
         return
+    from onnxbench.report.hotspots import hot_spots_table
     from onnxbench.report.op_times import op_times_table
     from onnxbench.report.table import results_table
     from onnxbench.report.terminal import console
@@ -254,3 +256,6 @@ def _print_result(
             out.print()
             out.print(safe_text(record["cell"]["model"]["id"]))
             out.print(op_times_table(record["op_times"], width=out.width))
+        if record.get("hot_spots"):
+            out.print()
+            out.print(hot_spots_table(record["hot_spots"], width=out.width))

@@ -8,9 +8,9 @@ not found, such as a change of layout, has no bound; nothing is guessed.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
-from statistics import mode
 from typing import TYPE_CHECKING, NamedTuple
 
 from onnxbench.measure.roofline import NoCeiling, Work, node_bound
@@ -27,9 +27,6 @@ _SUFFIX = re.compile(r"_nchwc$")
 _PRODUCT = re.compile(r"conv|gemm|matmul|connected|inner_?product|dense|attention|lstm|gru|rnn|"
                       r"einsum|brgemm", re.IGNORECASE)  # fmt: skip
 """Parts of names of kernels that multiply."""
-
-_FOLLOWERS = frozenset({"elementwise", "quantization", "normalization"})
-"""Kinds of nodes that runtimes append to the kernel of the product before them."""
 
 
 class _Kernel(NamedTuple):
@@ -51,7 +48,8 @@ def hot_spots(
     """
     if not op_times:
         return {"rows": [], "unmatched_share": None, "reason": "no operator was timed"}
-    inferences = mode(row["calls"] for row in op_times)
+    # Kernels in loops are called more often; most are not.
+    ((inferences, _),) = Counter(row["calls"] for row in op_times).most_common(1)
     graph = _Graph(nodes)
     rows = [_row(kernel, graph, inferences, found) for kernel in _kernels(op_times, graph)]
     rows.sort(key=lambda row: (row["gap_ns"] is None, -(row["gap_ns"] or 0.0), -row["ns"]))
@@ -108,13 +106,21 @@ def _bound(found: Ceilings, graph: _Graph, nodes: frozenset[int]) -> Bound:
 
 def _kernels(op_times: Sequence[OpTime], graph: _Graph) -> list[_Kernel]:
     ends = [graph.find(row["name"]) for row in op_times]
-    taken = frozenset(name for end in ends if end for name in end.tensors)
-    ends = [graph.followed(end, taken) for end in ends]
-    made = frozenset(name for end in ends if end for name in end.tensors)
-    kernels = [
-        _judged(row, graph, graph.behind(end, made)) if end else _Kernel(row, reason=_NOT_FOUND)
+    named = frozenset(name for end in ends if end for name in end.tensors)
+    # A kernel that multiplies may go on where it is named: a sum and an activation fused later.
+    followers = [
+        graph.followers(end, named) if end and _PRODUCT.search(row["op"]) else []
         for row, end in zip(op_times, ends, strict=True)
     ]
+    rivals = Counter(i for chain in followers for i in chain)
+    made = named | {name for i in rivals for name in graph.nodes[i]["outputs"]}
+    kernels = []
+    for row, end, chain in zip(op_times, ends, followers, strict=True):
+        if end is None:
+            kernels.append(_Kernel(row, reason=_NOT_FOUND))
+            continue
+        own = itertools.takewhile(lambda i: rivals[i] == 1, chain)  # a sum of two: of neither
+        kernels.append(_judged(row, graph, graph.behind(end.node, made) | frozenset(own)))
     claims = Counter(i for kernel in kernels for i in kernel.nodes)
     return [
         _Kernel(kernel.row, reason="another kernel seems to compute the same nodes")
@@ -139,11 +145,15 @@ def _judged(row: OpTime, graph: _Graph, nodes: frozenset[int]) -> _Kernel:
 
 
 class _End(NamedTuple):
-    """What a kernel ends with: a node and the tensors that it makes of it."""
+    """What a kernel has the name of: a node, or one of the tensors that it makes."""
 
     node: int
     tensors: tuple[str, ...]
-    by_name: bool
+
+
+def _follows(node: JsonObject) -> bool:
+    """Tell whether runtimes append such a node to the kernel of the product before it."""
+    return "elementwise" in node["kind"] or "BatchNormalization" in node["op"]
 
 
 class _Graph:
@@ -166,31 +176,30 @@ class _Graph:
                 self._takers.setdefault(name, []).append(i)
 
     def find(self, name: str) -> _End | None:
-        """Return what the kernel ``name`` ends with: the node of this name, or of this tensor."""
+        """Return what the kernel ``name`` is named after: a node, else a tensor."""
         for each in (name, _SUFFIX.sub("", name)):
             if each in self._named:
                 node = self._named[each]
-                outputs = tuple(self.nodes[node]["outputs"])
-                return _End(node, outputs, by_name=each not in outputs)
+                return _End(node, tuple(self.nodes[node]["outputs"]))
             if each in self._maker:
-                return _End(self._maker[each], (each,), by_name=False)
+                return _End(self._maker[each], (each,))
         return None
 
-    def followed(self, end: _End | None, taken: frozenset[str]) -> _End | None:
-        """Return ``end`` moved over nodes without a kernel that only a product's can compute."""
-        if end is None or not end.by_name or not self.nodes[end.node]["macs"]:
-            return end
-        while len(end.tensors) == 1 and len(takers := self._takers.get(end.tensors[0], [])) == 1:
-            following = self.nodes[takers[0]]
-            outputs = tuple(following["outputs"])
-            if following["kind"] not in _FOLLOWERS or taken & frozenset(outputs):
+    def followers(self, end: _End, named: frozenset[str]) -> list[int]:
+        """Return the nodes after ``end`` that no kernel is named after and a product's may fuse."""
+        found: list[int] = []
+        tensors: Sequence[str] = end.tensors
+        while len(tensors) == 1 and len(takers := self._takers.get(tensors[0], [])) == 1:
+            (taker,) = takers
+            tensors = self.nodes[taker]["outputs"]
+            if not _follows(self.nodes[taker]) or not named.isdisjoint(tensors):
                 break
-            end = _End(takers[0], outputs, by_name=True)
-        return end
+            found.append(taker)
+        return found
 
-    def behind(self, end: _End, made: frozenset[str]) -> frozenset[int]:
-        """Return the nodes between the tensors ``made`` by kernels and ``end``."""
-        found, stack = {end.node}, [end.node]
+    def behind(self, end: int, made: frozenset[str]) -> frozenset[int]:
+        """Return the nodes between the tensors ``made`` by kernels and the node ``end``."""
+        found, stack = {end}, [end]
         while stack:
             for name in self.nodes[stack.pop()]["inputs"]:
                 maker = self._maker.get(name)
@@ -217,8 +226,8 @@ class _Graph:
         if not takers:
             return 0
         reads = sum(self.nodes[i]["kind"] != "view" for i in takers)
-        written: int = self.nodes[maker]["bytes_written"]
-        return written + reads * self._size(maker)
+        written: int = self.nodes[maker]["bytes_written"] + reads * self._size(maker)
+        return written
 
     def _size(self, maker: int) -> int:
         while self.nodes[maker]["kind"] == "view":
@@ -226,8 +235,7 @@ class _Graph:
             if before is None:
                 return 0
             maker = before
-        size: int = self.nodes[maker]["bytes_written"]
-        return size
+        return int(self.nodes[maker]["bytes_written"])
 
     def _makers_of(self, node: int) -> Iterator[int]:
         return (self._maker[name] for name in self.nodes[node]["inputs"] if name in self._maker)

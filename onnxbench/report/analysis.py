@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from onnxbench.graph.dims import TooComplex, Total, evaluate, symbols
 from onnxbench.graph.modules import tree
+from onnxbench.graph.work import work_of
+from onnxbench.measure.roofline import NoCeiling, node_bound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from onnxbench.graph.dims import Count, Dim
     from onnxbench.graph.profile import GraphProfile, NodeProfile, Signature
+    from onnxbench.measure.roofline import Ceilings
+    from onnxbench.types import JsonObject
 
     Shape = tuple[Dim | None, ...]
     Value = str | float | Count | tuple[Shape | None, ...] | None
-Kind = Literal["text", "count", "bytes", "ratio", "share", "shapes"]
+Kind = Literal["text", "count", "bytes", "ratio", "share", "shapes", "ns"]
 View = Literal["nodes", "op", "module"]
 
 DETAIL = 10
@@ -51,6 +55,18 @@ class Sheet(NamedTuple):
     noun: str
     fields: tuple[Field, ...]
     rows: list[tuple[Value, ...]]
+
+
+class Bounds(NamedTuple):
+    """The least time of a network on what is calibrated here, the newest first.
+
+    ``entries``: of `onnxbench.calibration.bounds`; ``reason``: why there are none. ``ceilings``: of
+    the newest, for the bounds of nodes.
+    """
+
+    entries: tuple[JsonObject, ...]
+    reason: str
+    ceilings: Ceilings | None
 
 
 class Row(NamedTuple):
@@ -95,6 +111,11 @@ NODE_FIELDS = (
     Field("reason", "note", "text", 11),
 )
 
+BOUND_FIELDS = (
+    Field("bound_ns", "bound", "ns", 1),
+    Field("bound", "by", "text", 2),
+)
+
 OP_FIELDS = (
     Field("op", "operator", "text", 0),
     Field("domain", "domain", "text", 8),
@@ -112,14 +133,33 @@ MODULE_FIELDS = (
 )
 
 
-def sheet(profile: GraphProfile, view: View) -> Sheet:
-    """Return the sheet of ``view``."""
-    return {"nodes": nodes_sheet, "op": ops_sheet, "module": modules_sheet}[view](profile)
+def sheet(profile: GraphProfile, view: View, ceilings: Ceilings | None = None) -> Sheet:
+    """Return the sheet of ``view``; with ``ceilings``, nodes have bounds."""
+    if view == "nodes":
+        return nodes_sheet(profile, ceilings)
+    return ops_sheet(profile) if view == "op" else modules_sheet(profile)
 
 
-def nodes_sheet(profile: GraphProfile) -> Sheet:
+def nodes_sheet(profile: GraphProfile, ceilings: Ceilings | None = None) -> Sheet:
     """Return every node, in the order in which they run."""
-    return Sheet("node", NODE_FIELDS, [_node(node) for node in profile.nodes])
+    rows = [_node(node) for node in profile.nodes]
+    if ceilings is None:
+        return Sheet("node", NODE_FIELDS, rows)
+    bounds = [_bound(node, ceilings) for node in profile.nodes]
+    rows = [(*row, *bound) for row, bound in zip(rows, bounds, strict=True)]
+    return Sheet("node", (*NODE_FIELDS, *BOUND_FIELDS), rows)
+
+
+def _bound(node: NodeProfile, ceilings: Ceilings) -> tuple[float | None, str]:
+    """Return the least time of a node in ns, and what limits it."""
+    work = work_of(node) if node.status != "unknown" else None
+    if work is None:
+        return None, ""
+    try:
+        bound = node_bound(ceilings, work)
+    except NoCeiling:
+        return None, ""
+    return bound.seconds * 1e9, bound.limit if bound.seconds else ""
 
 
 def ops_sheet(profile: GraphProfile) -> Sheet:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from onnxbench.graph.profile import GraphProfile, KvCache, Memory, Parameters, Signature
-    from onnxbench.report.analysis import Shape, Sheet, Value, View
+    from onnxbench.report.analysis import Bounds, Shape, Sheet, Value, View
     from onnxbench.report.flat import Cell
     from onnxbench.types import JsonObject
 
@@ -73,11 +73,12 @@ def analysis_document(
     *,
     artifact: Mapping[str, object] | None = None,
     cross_check: Mapping[str, object] | None = None,
+    bounds: Bounds | None = None,
 ) -> JsonObject:
     """Return the document of ``profile``; ``view`` adds ``nodes``, or ``modules``.
 
     ``artifact``: sha256 and bytes of all files, where they were hashed. ``cross_check``: what
-    another tool found.
+    another tool found. ``bounds``: the least time on what is calibrated here.
     """
     document: JsonObject = {
         "schema": SCHEMA,
@@ -107,11 +108,15 @@ def analysis_document(
         "notes": list(profile.notes),
     }
     if view == "nodes":
-        document["nodes"] = rows(sheet(profile, "nodes"))
+        document["nodes"] = rows(sheet(profile, "nodes", bounds.ceilings if bounds else None))
     elif view == "module":
         document["modules"] = rows(sheet(profile, "module"))
     if cross_check is not None:
         document["cross_check"] = dict(cross_check)
+    if bounds is not None:
+        document["bounds"] = list(bounds.entries) or None
+        if not bounds.entries:
+            document["bounds_reason"] = bounds.reason
     return document
 
 

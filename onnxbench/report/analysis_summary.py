@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from onnxbench.graph.dims import Count
     from onnxbench.graph.profile import GraphProfile, Signature
+    from onnxbench.report.analysis import Bounds
 
 SHOWN = 6
 """Inputs, outputs, operators or nodes that are named; the others are counted."""
@@ -52,7 +53,9 @@ def headline(profile: GraphProfile) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def lines_of(profile: GraphProfile, sha256: str | None = None) -> list[Line]:
+def lines_of(
+    profile: GraphProfile, sha256: str | None = None, bounds: Bounds | None = None
+) -> list[Line]:
     """Return the summary of ``profile``; ``sha256``: of its files, where they were hashed."""
     lines = [
         Line("sha256", sha256 or ""),
@@ -65,6 +68,7 @@ def lines_of(profile: GraphProfile, sha256: str | None = None) -> list[Line]:
         Line("macts", f"{quantity(profile.macts)} output elements of matmuls and convolutions"),
         *_memory(profile),
         Line("traffic", _traffic(profile)),
+        *_bounds(bounds),
         Line("counted", _coverage(profile)),
         *_uncounted(profile),
         *_bounded(profile),
@@ -74,9 +78,11 @@ def lines_of(profile: GraphProfile, sha256: str | None = None) -> list[Line]:
     return [line for line in lines if line.text]
 
 
-def summary_text(profile: GraphProfile, width: int, sha256: str | None = None) -> str:
+def summary_text(
+    profile: GraphProfile, width: int, sha256: str | None = None, bounds: Bounds | None = None
+) -> str:
     """Return the summary in lines of at most ``width`` characters."""
-    lines = lines_of(profile, sha256)
+    lines = lines_of(profile, sha256, bounds)
     label_width = max(len(line.label) for line in lines) + GAP
     room = max(LEAST_WIDTH, width - label_width)
     out = [fmt.fit(headline(profile), max(LEAST_WIDTH, width))]
@@ -89,11 +95,15 @@ def summary_text(profile: GraphProfile, width: int, sha256: str | None = None) -
     return "\n".join(out)
 
 
-def summary_markdown(profile: GraphProfile, sha256: str | None = None) -> str:
+def summary_markdown(
+    profile: GraphProfile, sha256: str | None = None, bounds: Bounds | None = None
+) -> str:
     """Return the summary as a table in Markdown."""
     from onnxbench.report.markdown import literal  # noqa: PLC0415 - not for a terminal
 
-    rows = [f"| {line.label} | {literal(line.text)} |" for line in lines_of(profile, sha256)]
+    rows = [
+        f"| {line.label} | {literal(line.text)} |" for line in lines_of(profile, sha256, bounds)
+    ]
     return "\n".join([literal(headline(profile)), "", "| | |", "|---|---|", *rows]) + "\n"
 
 
@@ -210,6 +220,31 @@ def _traffic(profile: GraphProfile) -> str:
     ratio = intensity(profile.flops, read, written)
     per = "" if ratio is None else f": {fmt.significant(ratio)} FLOPs per byte"
     return f"{fmt.size(read)} read, {fmt.size(written)} written by the nodes{per}"
+
+
+def _bounds(bounds: Bounds | None) -> Iterable[Line]:
+    """Yield the least time of the network on each runtime that is calibrated here."""
+    if bounds is None:
+        return
+    for each in bounds.entries:
+        where = ", ".join(
+            (
+                safe_text(each["runtime"], 40),
+                fmt.plural(each["threads"], "thread"),
+                safe_text(each["precision"] or "", 40),
+            )
+        )
+        since = f"({safe_text(each['build'], 60)}, {safe_text(each['calibrated'][:10])})"
+        if each["bound"] is None:
+            text = f"- ({safe_text(each['reason'])})"
+        else:
+            fused, unfused = (
+                fmt.duration(each[key]) for key in ("fused_bound_ns", "unfused_bound_ns")
+            )
+            text = f"{fused} fused, by {each['bound']}; {unfused} unfused"
+        yield Line("least time", f"{where}: {text} {since}")
+    if not bounds.entries:
+        yield Line("least time", f"- ({safe_text(bounds.reason)})")
 
 
 def _coverage(profile: GraphProfile) -> str:

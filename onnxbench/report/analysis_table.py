@@ -24,7 +24,7 @@ ROWS = 50
 FORMULA = 40
 NAME = 200
 
-_NUMBERS = frozenset({"count", "bytes", "ratio", "share"})
+_NUMBERS = frozenset({"count", "bytes", "ratio", "share", "ns"})
 
 
 def sheet_text(of: Sheet, width: int) -> str:
@@ -151,6 +151,8 @@ def _text(field: Field, value: Value) -> str:
         return fmt.size(value)
     if field.kind == "share":
         return fmt.percent(value)
+    if field.kind == "ns":
+        return fmt.duration(value)
     if field.kind == "ratio":
         return fmt.significant(value)
     return fmt.decimal(value)

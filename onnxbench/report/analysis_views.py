@@ -9,7 +9,7 @@ from onnxbench.report.analysis import sheet
 
 if TYPE_CHECKING:
     from onnxbench.graph.profile import GraphProfile
-    from onnxbench.report.analysis import View
+    from onnxbench.report.analysis import Bounds, Sheet, View
     from onnxbench.types import JsonObject
 
 Format = Literal["text", "csv", "markdown", "json"]
@@ -22,13 +22,14 @@ class Analysis:
     """What is shown: the summary, or a ``view`` of it.
 
     ``artifact``: sha256 and bytes of all files, where they were hashed. ``cross_check``: what
-    `onnxbench.crosscheck` found.
+    `onnxbench.crosscheck` found. ``bounds``: the least time on what is calibrated here.
     """
 
     profile: GraphProfile
     view: View | None = None
     artifact: JsonObject | None = None
     cross_check: JsonObject | None = None
+    bounds: Bounds | None = None
 
     def render(self, form: Format, width: int = 80) -> str:
         """Return it in one format, ending in a line break; ``width``: of a text, in cells."""
@@ -42,7 +43,11 @@ class Analysis:
         from onnxbench.report.analysis_document import analysis_document  # noqa: PLC0415
 
         return analysis_document(
-            self.profile, self.view, artifact=self.artifact, cross_check=self.cross_check
+            self.profile,
+            self.view,
+            artifact=self.artifact,
+            cross_check=self.cross_check,
+            bounds=self.bounds,
         )
 
     def _json(self) -> str:
@@ -56,18 +61,18 @@ class Analysis:
 
         if self.view is None:
             return summary_csv(self.document())
-        return sheet_csv(sheet(self.profile, self.view))
+        return sheet_csv(self._sheet(self.view))
 
     def _text(self, width: int) -> str:
         from onnxbench.report.analysis_summary import headline, summary_text  # noqa: PLC0415
 
         parts = []
         if self.view is None:
-            parts.append(summary_text(self.profile, width, self._sha256()))
+            parts.append(summary_text(self.profile, width, self._sha256(), self.bounds))
         else:
             from onnxbench.report.analysis_table import sheet_text  # noqa: PLC0415
 
-            parts += [headline(self.profile), sheet_text(sheet(self.profile, self.view), width)]
+            parts += [headline(self.profile), sheet_text(self._sheet(self.view), width)]
         if self.cross_check is not None:
             from onnxbench.report.analysis_crosscheck import cross_check_text  # noqa: PLC0415
 
@@ -77,16 +82,19 @@ class Analysis:
     def _markdown(self) -> str:
         from onnxbench.report.analysis_summary import summary_markdown  # noqa: PLC0415
 
-        parts = [summary_markdown(self.profile, self._sha256())]
+        parts = [summary_markdown(self.profile, self._sha256(), self.bounds)]
         if self.view is not None:
             from onnxbench.report.analysis_table import sheet_markdown  # noqa: PLC0415
 
-            parts.append(sheet_markdown(sheet(self.profile, self.view)))
+            parts.append(sheet_markdown(self._sheet(self.view)))
         if self.cross_check is not None:
             from onnxbench.report.analysis_crosscheck import cross_check_markdown  # noqa: PLC0415
 
             parts.append(cross_check_markdown(self.document()))
         return "\n".join(parts)
+
+    def _sheet(self, view: View) -> Sheet:
+        return sheet(self.profile, view, self.bounds.ceilings if self.bounds else None)
 
     def _sha256(self) -> str | None:
         return None if self.artifact is None else self.artifact["sha256"]

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from onnxbench.types import JsonObject
 
+BUSY_CORES = 0.1
+"""Cores that others may keep busy before a ceiling is doubted."""
+
 _WHAT = {"matmul": "matrix products", "conv": "convolutions"}
 
 
@@ -51,9 +54,9 @@ def _one(document: JsonObject, width: int) -> list[RenderableType]:
         ]
         shown, _ = fitting(columns, width)
         parts.append(layout.grid(shown, [[""] * len(shown)] * len(ceilings)))
-    missing = _missing(document)
-    if missing:
-        parts.append(layout.definitions(missing, width))
+    notes = [*_disturbed(document), *_missing(document)]
+    if notes:
+        parts.append(layout.definitions(notes, width))
     return parts
 
 
@@ -77,6 +80,18 @@ def _told(rate: JsonObject, unit: str) -> tuple[str, str, str, str]:
         fmt.amount(rate["per_second"], unit), low_high, safe_text(rate["case"]),
         safe_text(rate["record_id"]),
     )  # fmt: skip
+
+
+def _disturbed(document: JsonObject) -> Iterator[Finding]:
+    """Yield a warning if others computed beside a network that set a ceiling."""
+    rates = [
+        *document["bandwidth"],
+        *(r for of in document["compute"].values() for r in of.values()),
+    ]
+    most = max((rate["foreign_cores"] for rate in rates), default=0.0)
+    if most > BUSY_CORES:
+        busy = f"other processes kept {fmt.significant(most, 2)} cores busy meanwhile: "
+        yield Finding("noisy", f"{busy}ceilings may be too low; calibrate again on a quiet machine")
 
 
 def _missing(document: JsonObject) -> list[Finding]:
