@@ -113,7 +113,7 @@ class MnnEngine:
         self._net, self._session = self._open(self._modes)
         self._inputs = self._net.getSessionInputAll(self._session)
         self._results = self._outputs_of(self._net, self._session)
-        self._types = {
+        self._types: dict[Any, np.dtype[Any]] = {
             mnn.Halide_Type_Float: np.dtype(np.float32),
             mnn.Halide_Type_Int: np.dtype(np.int32),
             mnn.Halide_Type_Int64: np.dtype(np.int64),
@@ -176,7 +176,7 @@ class MnnEngine:
         """Drop session and net."""
         self.run = _not_bound
         self._feed = []
-        self._inputs = self._results = {}
+        self._inputs, self._results = {}, []
         self._session = self._net = None
 
     def _open(self, modes: dict[str, str]) -> tuple[Any, Any]:
