@@ -525,7 +525,8 @@ class MemoryDoc(TypedDict, total=False):
     runtime was imported. ``model_rss_bytes``: the part of it above the resident set right after
     that import: weights, arena and working set. ``weights_bytes``: what loading added to the pages
     of this process alone (USS); ``working_set_bytes``: what running added to that. ``phases``:
-    rss_bytes, uss_bytes and pss_bytes at the end of import, load, first_run, steady and close."""
+    rss_bytes, uss_bytes and pss_bytes at the end of import, load, first_run, steady and close.
+    ``device_bytes_source``: who told ``device_bytes`` (`onnxbench.probes.gpu`)."""
 
     peak_rss_bytes: int | None
     model_rss_bytes: int | None
@@ -533,6 +534,7 @@ class MemoryDoc(TypedDict, total=False):
     working_set_bytes: int | None
     phases: dict[str, JsonObject]
     device_bytes: int | None
+    device_bytes_source: str
     imported_rss_bytes: int | None
     uss_bytes: int | None
     pss_bytes: int | None

@@ -164,6 +164,9 @@ def _memory(good: Sequence[Child]) -> MemoryDoc:
         "phases": _memory_phases(reported),
         "device_bytes": _median(memory.get("device_bytes") for memory in reported),
     }
+    sources = {memory.get("device_bytes_source", "") for memory in reported} - {""}
+    if sources:
+        document["device_bytes_source"] = " or ".join(sorted(sources))
     document.update(_memory_reasons(document, reported))
     return document
 

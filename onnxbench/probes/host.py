@@ -9,7 +9,7 @@ import socket
 import uuid
 from typing import TYPE_CHECKING
 
-from onnxbench.probes import cpu, facts, heat, memory, power, processor, software, virtual
+from onnxbench.probes import cpu, facts, gpu, heat, memory, power, processor, software, virtual
 from onnxbench.probes.kernel import LIVE, Kernel
 from onnxbench.types import Device
 
@@ -67,7 +67,7 @@ def device(kernel: Kernel = LIVE) -> Device:
 def environment(kernel: Kernel = LIVE) -> JsonObject:
     """Return what may make the same cell faster or slower here than elsewhere.
 
-    An allow-list: sections ``host``, ``cpu``, ``memory``, ``kernel``, ``software``, and
+    An allow-list: sections ``host``, ``cpu``, ``memory``, ``kernel``, ``gpu``, ``software``, and
     ``reasons``, which says for every None (``"cpu.governor"``) why it is one. No user name, host
     name, serial number or variable outside `software.RECORDED_VARIABLES` is in it.
     """
@@ -77,6 +77,7 @@ def environment(kernel: Kernel = LIVE) -> JsonObject:
             "cpu": processor.facts(kernel),
             "memory": memory.facts(kernel),
             "kernel": _kernel_facts(kernel),
+            "gpu": gpu.facts(),
             "software": {
                 "python": (software.python(), ""),
                 "libc": (software.libc(), "the platform does not say"),

@@ -72,7 +72,7 @@ def _run(job: Job, channel: Channel, watchdog: Watchdog, measurement: Measuremen
     with channel.timed_phase("inputs", limits.build_s):
         tensors = modes.prepare_inputs(job, measurement)
     gc.collect()
-    baseline = modes.Baseline()
+    baseline = modes.Baseline(getattr(adapter, "device", "cpu"))
     try:
         with channel.timed_phase("load", limits.build_s), compiled_cache(job.cache):
             engine = adapter.build(job.build_request(str(Path.cwd())))

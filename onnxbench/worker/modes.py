@@ -6,7 +6,7 @@ import gc
 from array import array
 from typing import TYPE_CHECKING
 
-from onnxbench.probes import host, load, memory, threads
+from onnxbench.probes import gpu, host, load, memory, threads
 from onnxbench.worker import inputs, judging, loop, outputs
 from onnxbench.worker.clock import SECOND_NS, now_ns
 
@@ -46,7 +46,9 @@ class Baseline:
     reset is not allowed the peak before the model counts too, and the record says so.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: str = "cpu") -> None:
+        # First of all: NVML is not the model's.
+        self._device = gpu.DeviceMemory() if device == "cuda" else None
         self._was_reset = memory.reset_peak()
         self._threads = threads.count()
         self._phases: dict[str, JsonObject] = {}
@@ -83,8 +85,7 @@ class Baseline:
             "weights_bytes": self._growth("import", "load"),
             "working_set_bytes": self._growth("load", "steady"),
             "phases": self._phases,
-            "device_bytes": None,
-            "device_reason": "the device is the CPU",
+            **self._device_memory(),
         }
         if peak is None or first["rss_bytes"] is None:
             document["reason"] = "this system does not tell a process its resident set"
@@ -93,6 +94,14 @@ class Baseline:
             if not self._was_reset:
                 document["reason"] = "the peak includes the time before the model was loaded"
         return document
+
+    def _device_memory(self) -> MemoryDoc:
+        if self._device is None:
+            return {"device_bytes": None, "device_reason": "the device is the CPU"}
+        taken, source, reason = self._device.read()
+        if taken is None or source is None:
+            return {"device_bytes": None, "device_reason": reason}
+        return {"device_bytes": taken, "device_bytes_source": source}
 
     def _growth(self, before: str, after: str) -> int | None:
         first, last = (self._phases.get(phase, {}).get("uss_bytes") for phase in (before, after))
