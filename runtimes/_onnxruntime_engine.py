@@ -72,7 +72,7 @@ class OnnxRuntimeEngine:
     def bind(self, inputs: Sequence[Tensor]) -> None:
         """Bind ``inputs`` and run once where outputs must be allocated first."""
         self._check_names_and_types(inputs)
-        if self._bound:
+        if self._bound and self._row.memory != "cpu":
             # A captured CUDA graph reads the addresses it was captured with: only values change.
             for tensor in inputs:
                 self._bound[tensor.name].update_inplace(tensor.array)
@@ -209,8 +209,8 @@ class OnnxRuntimeEngine:
         call = partial(self._session.run_with_iobinding, binding)
         # The first run allocates the outputs; they stay bound, and later runs write into them.
         self._binding = binding
-        if self._row.memory != "cpu":
-            self._bound = bound
+        # Values on the CPU are the caller's arrays, which not every version keeps alive.
+        self._bound = bound
         self.run = self._guarded(call)
 
     def _guarded(self, call: Callable[..., object]) -> Callable[[], object]:

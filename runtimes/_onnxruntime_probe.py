@@ -52,6 +52,7 @@ def capability(profile: ProviderProfile) -> Capability:
             available=False,
             reason=_absence(profile, distribution),
             hint=install_hint(profile),
+            possible=not profile.symbol,  # no package has it
             unverified=profile.unverified,
         )
     return Capability(
@@ -134,6 +135,9 @@ def _impossible(profile: ProviderProfile) -> tuple[str, str] | None:
     if profile.nvidia and not has_nvidia_driver():
         reason = f"{profile.provider} needs NVIDIA's driver; libcuda.so.1 is not on this machine"
         return reason, "install the driver of an NVIDIA GPU, or use --runtime cpu"
+    if profile.device_file and not os.path.exists(profile.device_file):
+        reason = f"{profile.provider} needs {profile.device_file}, which this machine has not"
+        return reason, "install the device's driver, or use --runtime cpu"
     return None
 
 

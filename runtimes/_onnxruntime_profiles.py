@@ -27,7 +27,7 @@ class ProviderProfile:
     ``any_build``: every build of ONNX Runtime has it. ``symbol``: bytes that only a library with
     this provider contains, where no name of a distribution tells. ``plugin``: module of the plugin
     package. ``systems``/``machines``: as `platform` names them, () for all. ``nvidia``: needs
-    NVIDIA's driver. ``libraries``: sonames that it loads, ``{cuda}`` for the major version of CUDA.
+    NVIDIA's driver; ``device_file``: what a driver puts into /dev. ``libraries``: sonames that it loads, ``{cuda}`` for the major version of CUDA.
 
     ``own``: options that this adapter itself carries out. ``options``: those of the provider;
     ``for_model``: values of some under precision ``model``, which keep the graph's types;
@@ -52,6 +52,7 @@ class ProviderProfile:
     systems: tuple[str, ...] = ()
     machines: tuple[str, ...] = ()
     nvidia: bool = False
+    device_file: str = ""
     libraries: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
@@ -284,6 +285,7 @@ MIGRAPHX = ProviderProfile(
     distributions=("onnxruntime-migraphx",),
     environment="migraphx",
     systems=("Linux",),
+    device_file="/dev/kfd",
     libraries=("libmigraphx_c.so.3", "libamdhip64.so.7"),
     options=(
         "device_id",

@@ -96,8 +96,11 @@ def test_what_no_package_can_help_says_so() -> None:
         wrong = (row.systems and platform.system() not in row.systems) or (
             row.machines and platform.machine().lower() not in row.machines
         )
-        lacks_driver = row.nvidia and not probe.has_nvidia_driver()
-        assert found.possible == (not wrong and not lacks_driver), row.name
+        lacks_driver = (row.nvidia and not probe.has_nvidia_driver()) or (
+            row.device_file and not Path(row.device_file).exists()
+        )
+        in_no_wheel = row.symbol and not found.available
+        assert found.possible == (not wrong and not lacks_driver and not in_no_wheel), row.name
         assert found.available or (found.reason and found.hint), row.name
         assert found.unverified == row.unverified
 

@@ -14,6 +14,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from onnxbench.runtimes import onnxruntime as adapter
+from onnxbench.worker.job import Reference
 from tests.runtimes import models
 from tests.runtimes.running import facts_of, good, installed_environment, target_in
 
@@ -198,6 +199,29 @@ def test_devices_and_options_that_openvino_has_not_are_refused(
     error = refused(openvino, "OPENVINO_EP", model, LINEAR, options=options)
     assert (error["status"], error["phase"]) == (status, "load")
     assert said in error["message"]
+
+
+@pytest.mark.parametrize("name", ["OPENVINO_EP", "CPU"])
+@pytest.mark.parametrize("boundary", ["host", "device"])
+def test_what_was_bound_is_what_is_computed(
+    openvino: Target, tmp_path: Path, boundary: str, name: str
+) -> None:
+    """An IO-binding of 1.24 does not keep alive the arrays that it reads from."""
+    shape = (64, 512)  # large enough for its memory to be used again at once
+    weight = np.linspace(-1, 1, 512 * 512, dtype=np.float32).reshape(512, 512)
+    model = models.save(
+        tmp_path / "m.onnx",
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        [("x", models.FLOAT, shape)],
+        [("y", models.FLOAT, shape)],
+        [("w", weight)],
+    )
+    truth = Reference(str(tmp_path / "truth.npz"), "onnxruntime-cpu", "float32", 1)
+    good(facts_of(openvino, reference("CPU"), model, {"x": shape}, mode="reference",
+                  reference=truth))  # fmt: skip
+    found = good(run(openvino, name, model, {"x": shape}, boundary=boundary, reference=truth))
+    assert found["parity"]["passed"], found["parity"]
+    assert found["parity"]["input_sensitive"]
 
 
 def test_a_precision_that_is_not_told_is_not_known(openvino: Target, tmp_path: Path) -> None:
