@@ -38,7 +38,7 @@ ANALYZER = (
     "analyzer_traps", "analyzer_light", "analyzer_node_tests", "analyzer_torchvision",
     "analyzer_timm", "analyzer_dynamic", "analyzer_memory", "analyzer_speed", "analyzer_large",
 )  # fmt: skip
-WHEN_NAMED = ("make_run", "zoo_rerun")
+WHEN_NAMED = ("make_run", "zoo_rerun", "own_tools")
 FOLDERS = {"analyzer": "analyzer.figures", "zoo": "zoo"}
 """Where the modules of a group of figures are, by the first word of their names."""
 

@@ -28,8 +28,9 @@ def plan(
     labels: tuple[str | None, ...] = (None,),
     boundaries: tuple[Boundary, ...] = ("host",),
     threads: int | None = None,
+    runtime: str = "cpu",
 ) -> Plan:
-    """Return the plan for ``networks`` (``squeezenet`` …) on ONNX Runtime's CPU provider.
+    """Return the plan for ``networks`` (``squeezenet`` …) on ``runtime``.
 
     ``threads``: by default those of the command line, one per physical core. Raises PlanError when
     a network or the runtime is not there.
@@ -47,7 +48,7 @@ def plan(
         ]
     made = make_plan(
         candidates,
-        choices(["cpu"]),
+        choices([runtime]),
         Sweep(threads=(threads or cpu.default_threads()[0],), boundaries=boundaries, labels=labels),
         Ask(),
         device=host.device(),
@@ -55,5 +56,6 @@ def plan(
         limits=Limits(),
     )
     if made.refused or made.skips:
-        raise PlanError("the light networks cannot be planned here", "pip install -e '.[cpu]'")
+        message = f"the light networks cannot be planned here on {runtime}"
+        raise PlanError(message, "pip install -e '.[cpu]', onnxbench install RUNTIME")
     return made
