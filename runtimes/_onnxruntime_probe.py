@@ -135,7 +135,7 @@ def _impossible(profile: ProviderProfile) -> tuple[str, str] | None:
     if profile.nvidia and not has_nvidia_driver():
         reason = f"{profile.provider} needs NVIDIA's driver; libcuda.so.1 is not on this machine"
         return reason, "install the driver of an NVIDIA GPU, or use --runtime cpu"
-    if profile.device_file and not os.path.exists(profile.device_file):
+    if profile.device_file and not Path(profile.device_file).exists():
         reason = f"{profile.provider} needs {profile.device_file}, which this machine has not"
         return reason, "install the device's driver, or use --runtime cpu"
     return None

@@ -27,7 +27,8 @@ class ProviderProfile:
     ``any_build``: every build of ONNX Runtime has it. ``symbol``: bytes that only a library with
     this provider contains, where no name of a distribution tells. ``plugin``: module of the plugin
     package. ``systems``/``machines``: as `platform` names them, () for all. ``nvidia``: needs
-    NVIDIA's driver; ``device_file``: what a driver puts into /dev. ``libraries``: sonames that it loads, ``{cuda}`` for the major version of CUDA.
+    NVIDIA's driver; ``device_file``: what another's driver puts into /dev. ``libraries``: sonames
+    that it loads, ``{cuda}`` for the major version of CUDA.
 
     ``own``: options that this adapter itself carries out. ``options``: those of the provider;
     ``for_model``: values of some under precision ``model``, which keep the graph's types;
