@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import itertools
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from onnxbench import __version__
@@ -15,11 +15,11 @@ from onnxbench.types import Cell, Limits, PlannedCell, Sampling, Skip, digest
 from onnxbench.workload import Ask, make_workload, symbols
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from onnxbench.sweep import Sweep
     from onnxbench.types import (
         Artifact,
-        Boundary,
         Capability,
         ChildResult,
         Device,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         GivenTensor,
         JsonObject,
         ModelSpec,
+        Workload,
     )
 
 MAX_CELLS = 10_000
@@ -72,19 +73,6 @@ class Choice:
     provider: str = ""
     converter: int | None = None
     device: Device | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """The axes that are crossed; None in an axis means the default of that axis."""
-
-    batches: tuple[int | None, ...] = (None,)
-    threads: tuple[int, ...] = (1,)
-    boundaries: tuple[Boundary, ...] = ("host",)
-    precision: str = "model"
-    labels: tuple[str | None, ...] = (None,)
-    options: dict[str, str] = field(default_factory=dict)
-    allow_fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +168,8 @@ def make_plan(
     Raises UsageError for a dim or an input that no model has, for two equal cells, and for more
     than `MAX_CELLS` cells.
     """
-    _check_names(candidates, ask)
-    count = len(candidates) * len(choices) * len(sweep.batches) * len(sweep.threads)
-    if count * len(sweep.boundaries) * len(sweep.labels) > MAX_CELLS:
-        message = f"this sweep has more than {MAX_CELLS} cells"
-        raise UsageError(message, "shorten --batch, --threads or the list of models")
+    check_size(len(candidates), choices, sweep)
+    _check_names(candidates, ask, sweep)
     cells: list[PlannedCell] = []
     refused: list[Refusal] = []
     skips: list[Skip] = []
@@ -196,13 +181,17 @@ def make_plan(
         if not choice.capability.available:
             skips.append(_missing(candidate.spec.id, choice))
             continue
-        if sweep.precision not in PRECISIONS:
-            skips.append(_no_variant(candidate.spec.id, choice, sweep.precision))
-            continue
         for found in _cross(candidate, choice, draft, sweep, ask, limits, parity=parity):
             (skips if isinstance(found, Skip) else cells).append(found)  # type: ignore[arg-type]
     _check_unique(cells)
     return Plan(tuple(cells), tuple(refused), tuple(skips), sampling, op_times)
+
+
+def check_size(models: int, choices: Sequence[Choice], sweep: Sweep) -> None:
+    """Raise UsageError for a sweep of more than `MAX_CELLS` cells: it is mistyped."""
+    if models * sum(sweep.count(choice.name) for choice in choices) > MAX_CELLS:
+        message = f"this sweep has more than {MAX_CELLS} cells"
+        raise UsageError(message, "shorten a list of values, or the list of models")
 
 
 def _cross(
@@ -214,7 +203,7 @@ def _cross(
     limits: Limits,
     *,
     parity: bool,
-) -> Iterable[PlannedCell | Skip]:
+) -> Iterator[PlannedCell | Skip]:
     """Yield the cells of one model on one runtime, in the order in which they are shown."""
     artifact = candidate.artifact
     assert artifact is not None
@@ -224,31 +213,23 @@ def _cross(
         expected=candidate.expected if parity else (),
         float_range=candidate.spec.input_range or ask.float_range,
     )
-    for batch in sweep.batches:
-        try:
-            workload = make_workload(artifact, replace(own, batch=batch))
-        except PlanError as error:
-            detail = (("batch", batch),) if batch is not None else ()
-            yield Skip(
-                candidate.spec.id, choice.name, "unsupported", error.message, error.hint, detail
+    for asked in sweep.asks(own):
+        made = _workload(artifact, asked)
+        for cell in _cells(draft, sweep):
+            if isinstance(made, PlanError):
+                cell = replace(cell, shapes=dict(asked.shapes), batch=asked.batch)  # noqa: PLW2901
+                yield _unsupported(cell, made)
+                continue
+            cell = replace(  # noqa: PLW2901
+                cell, shapes=made.shapes, batch=made.batch, inputs=made.key
             )
-            continue
-        for threads, boundary, label in itertools.product(
-            sweep.threads, sweep.boundaries, sweep.labels
-        ):
-            cell = replace(
-                draft,
-                shapes=workload.shapes,
-                batch=workload.batch,
-                inputs=workload.key,
-                threads=threads,
-                boundary=boundary,
-                label=label,
-            )
+            if cell.precision not in PRECISIONS:
+                yield _unsupported(cell, _no_variant(cell.precision))
+                continue
             yield PlannedCell(
                 cell,
                 artifact,
-                workload,
+                made,
                 choice.adapter,
                 _limits_for(artifact, limits),
                 source=candidate.spec.source,
@@ -259,10 +240,48 @@ def _cross(
                 converter=choice.converter,
                 allow_fallback=sweep.allow_fallback,
                 parity=parity,
-                static=next(
-                    (found for shapes, found in candidate.static if shapes == workload.shapes), None
-                ),
+                static=next((found for at, found in candidate.static if at == made.shapes), None),
             )
+
+
+def _workload(artifact: Artifact, ask: Ask) -> Workload | PlanError:
+    """Return the workload, or why there is none."""
+    try:
+        return make_workload(artifact, ask)
+    except PlanError as error:
+        return error
+
+
+def _cells(draft: Cell, sweep: Sweep) -> Iterator[Cell]:
+    """Yield the cells of one workload: precisions, options, threads, boundaries, labels."""
+    for precision, options, threads, boundary, label in itertools.product(
+        sweep.precisions,
+        sweep.options_of(draft.runtime),
+        sweep.threads,
+        sweep.boundaries,
+        sweep.labels,
+    ):
+        yield replace(
+            draft,
+            precision=precision,
+            options=options,
+            threads=threads,
+            boundary=boundary,
+            label=label,
+        )
+
+
+def _unsupported(cell: Cell, why: PlanError) -> Skip:
+    """Return the skip of a cell that the model cannot do, with the cell as far as it is known."""
+    detail = (("batch", cell.batch),) if cell.batch is not None else ()
+    return Skip(
+        cell.model_id,
+        cell.runtime,
+        "unsupported",
+        why.message,
+        why.hint,
+        (*detail, ("cell", cell.document())),
+    )
 
 
 def _draft(candidate: Candidate, choice: Choice, device: Device, sweep: Sweep) -> Cell:
@@ -279,10 +298,10 @@ def _draft(candidate: Candidate, choice: Choice, device: Device, sweep: Sweep) -
         shapes={},
         batch=None,
         inputs="",
-        precision=sweep.precision,
+        precision=sweep.precisions[0],
         threads=sweep.threads[0],
         boundary=sweep.boundaries[0],
-        options=dict(sweep.options),
+        options=next(sweep.options_of(choice.name)),
         label=sweep.labels[0],
     )
 
@@ -297,13 +316,14 @@ def _missing(model_id: str, choice: Choice) -> Skip:
     return Skip(model_id, choice.name, "provider-missing", found.reason, found.hint)
 
 
-def _no_variant(model_id: str, choice: Choice, precision: str) -> Skip:
+def _no_variant(precision: str) -> PlanError:
     reason = f"there is no variant of this model in precision {safe_text(precision)}"
-    hint = "use --precision model (the graph's types) or native (the runtime's default)"
-    return Skip(model_id, choice.name, "unsupported", reason, hint)
+    return PlanError(
+        reason, "use --precision model (the graph's types) or native (the runtime's default)"
+    )
 
 
-def _check_names(candidates: Sequence[Candidate], ask: Ask) -> None:
+def _check_names(candidates: Sequence[Candidate], ask: Ask, sweep: Sweep) -> None:
     """Refuse a dim or an input that no model has: a typo must not be ignored."""
     artifacts = [c.artifact for c in candidates if c.artifact is not None]
     if not artifacts:
@@ -312,8 +332,8 @@ def _check_names(candidates: Sequence[Candidate], ask: Ask) -> None:
     known_inputs = {spec.name for artifact in artifacts for spec in artifact.inputs}
     given = {tensor.name for candidate in candidates for tensor in candidate.given}
     for flag, names, known in (
-        ("--dim", set(ask.dims), known_dims),
-        ("--shape", set(ask.shapes), known_inputs),
+        ("--dim", {*ask.dims, *sweep.dims}, known_dims),
+        ("--shape", {*ask.shapes, *sweep.shapes}, known_inputs),
         ("--inputs", given, known_inputs),
     ):
         for name in sorted(names - known):
@@ -329,7 +349,5 @@ def _check_unique(cells: Sequence[PlannedCell]) -> None:
     for planned in cells:
         if planned.cell.cell_id in seen:
             message = f"the same cell twice: {safe_text(planned.cell.model_id)}"
-            raise UsageError(
-                message, "name each model, batch and thread count once, or use --label"
-            )
+            raise UsageError(message, "name each model and each value once, or use --label")
         seen.add(planned.cell.cell_id)

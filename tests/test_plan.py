@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from onnxbench import plan as planning
 from onnxbench.errors import UsageError
-from onnxbench.plan import MAX_CELLS, Candidate, Choice, Plan, Sweep, make_plan
+from onnxbench.plan import MAX_CELLS, Candidate, Choice, Plan, make_plan
+from onnxbench.sweep import Setting, Sweep
 from onnxbench.types import (
     Artifact,
     ArtifactFile,
@@ -53,7 +54,7 @@ def refused(name: str = "bad") -> Candidate:
 
 def choice(name: str = "cpu", *, available: bool = True, version: str = "1.0") -> Choice:
     capability = Capability(name, available, version, "package", "why not", "what to type")
-    return Choice(name, f"{name}:ADAPTER", capability)
+    return Choice(name, f"{name}:ADAPTER", capability, build=f"package {version}")
 
 
 def make(*candidates: Candidate, **changes: object) -> Plan:
@@ -70,7 +71,9 @@ def make(*candidates: Candidate, **changes: object) -> Plan:
 
 
 def test_axes_are_crossed() -> None:
-    sweep = Sweep((1, 8), (1, 2), ("host", "device"), labels=("a", "b"), options={"k": "v"})
+    sweep = Sweep(
+        (1, 8), (1, 2), ("host", "device"), labels=("a", "b"), options=(Setting("k", ("v",)),)
+    )
     plan = make(
         candidate("m"), candidate("n"), choices=[choice("cpu"), choice("other")], sweep=sweep
     )
@@ -186,14 +189,14 @@ def test_counts_and_estimate() -> None:
     assert plan.estimate_s > 2 * 3 * (plan.sampling.warmup_s + plan.sampling.min_time_s)
 
 
-SAME: list[Mapping[str, object]] = [{}, {"limits": Limits(memory_bytes=5)}, {"parity": False}]
+SAME: list[Mapping[str, object]] = [{}, {"limits": Limits(memory_bytes=5)}]
 OTHER: list[Mapping[str, object]] = [
     {"sweep": Sweep((2,))},
     {"sweep": Sweep(threads=(2,))},
     {"sweep": Sweep(boundaries=("device",))},
-    {"sweep": Sweep(precision="native")},
+    {"sweep": Sweep(precisions=("native",))},
     {"sweep": Sweep(labels=("a",))},
-    {"sweep": Sweep(options={"k": "v"})},
+    {"sweep": Sweep(options=(Setting("k", ("v",)),))},
     {"ask": Ask(dims={"width": 5})},
     {"ask": Ask(dims={"width": 4}, seed=1)},
     {"sampling": Sampling(iterations=5)},
@@ -203,6 +206,7 @@ OTHER: list[Mapping[str, object]] = [
     {"choices": [choice("other")]},
     {"device": Device("cpu", "Other CPU", "x86_64")},
     {"op_times": True},
+    {"parity": False},
 ]
 
 
@@ -265,3 +269,66 @@ def test_nothing_that_was_asked_for_disappears(
     assert len(plan.cells) + len(skipped) * len(threads) * len(labels) == (
         len(batches) * len(threads) * len(labels)
     )
+
+
+def test_options_shapes_and_precisions_are_crossed() -> None:
+    sweep = Sweep(
+        precisions=("model", "native"),
+        options=(Setting("level", ("all", "none")), Setting("streams", ("1", "2"), "b")),
+        shapes={"x": ((1, 4), (2, 4), (2, 6))},
+    )
+    plan = make(choices=[choice("a"), choice("b")], sweep=sweep, ask=Ask())
+    cells = [planned.cell for planned in plan.cells]
+    assert len({cell.cell_id for cell in cells}) == len(cells) == 3 * 2 * 2 + 3 * 2 * 4
+    assert {tuple(cell.options) for cell in cells if cell.runtime == "a"} == {("level",)}
+    assert {cell.options["streams"] for cell in cells if cell.runtime == "b"} == {"1", "2"}
+    assert {(cell.shapes["x"], cell.precision) for cell in cells} == {
+        (shape, precision) for shape in sweep.shapes["x"] for precision in sweep.precisions
+    }
+
+
+def test_what_is_set_for_one_runtime_goes_before_what_is_set_for_all() -> None:
+    options = (Setting("k", ("1", "2")), Setting("k", ("3",), "b"))
+    plan = make(choices=[choice("a"), choice("b")], sweep=Sweep(options=options))
+    found = [(p.cell.runtime, p.cell.options["k"]) for p in plan.cells]
+    assert found == [("a", "1"), ("a", "2"), ("b", "3")]
+
+
+def test_dims_are_swept_and_named_like_those_of_an_ask() -> None:
+    plan = make(sweep=Sweep(dims={"width": (4, 8, 16)}), ask=Ask())
+    assert [p.cell.shapes["x"] for p in plan.cells] == [(1, 4), (1, 8), (1, 16)]
+    with pytest.raises(UsageError, match="no model has that"):
+        make(sweep=Sweep(dims={"widht": (4,)}), ask=Ask())
+
+
+def test_what_a_model_cannot_do_is_a_skip_for_each_cell_and_the_rest_stays() -> None:
+    sweep = Sweep((1, 8), threads=(1, 2), precisions=("model", "float16"))
+    plan = make(candidate(batch=8), sweep=sweep)
+    assert [(p.cell.batch, p.cell.precision, p.cell.threads) for p in plan.cells] == [
+        (8, "model", 1),
+        (8, "model", 2),
+    ]
+    documents = [skip.document()["cell"] for skip in plan.skips]
+    assert [(d["batch"], d["precision"], d["threads"]) for d in documents] == [
+        (1, "model", 1),
+        (1, "model", 2),
+        (1, "float16", 1),
+        (1, "float16", 2),
+        (8, "float16", 1),
+        (8, "float16", 2),
+    ]
+    assert {d["model"]["sha256"] for d in documents} == {plan.cells[0].cell.sha256}
+
+
+def test_an_allowed_fallback_is_part_of_the_plan() -> None:
+    allowed = make(sweep=Sweep(allow_fallback=True))
+    assert [p.allow_fallback for p in allowed.cells] == [True]
+    assert allowed.key("host") != make().key("host")
+
+
+def test_a_sweep_of_options_counts_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(planning, "_cross")
+    numbers = tuple(map(str, range(1000)))
+    options = tuple(Setting(key, numbers) for key in "abcdefgh")
+    with pytest.raises(UsageError, match=f"more than {MAX_CELLS}"):
+        make(sweep=Sweep(options=options))

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from onnxbench.plan import Candidate, Choice, Plan, Sweep, make_plan
+from onnxbench.plan import Candidate, Choice, Plan, make_plan
 from onnxbench.session import Bounds, Outcome, execute
 from onnxbench.store import Store
+from onnxbench.sweep import Sweep
 from onnxbench.types import (
     Artifact,
     ArtifactFile,

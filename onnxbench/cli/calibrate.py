@@ -197,8 +197,9 @@ def _plan(
     candidates: "Sequence[Candidate]", choice: "Choice", threads: tuple[int, ...], precision: str
 ) -> "Plan":
     from onnxbench.cli.request import with_memory
-    from onnxbench.plan import Sweep, make_plan
+    from onnxbench.plan import make_plan
     from onnxbench.probes import host
+    from onnxbench.sweep import Sweep
     from onnxbench.types import Limits
     from onnxbench.workload import Ask
 
@@ -209,7 +210,7 @@ def _plan(
             threads=threads,
             # What is asked is the device's own rate, not that of the bus to it.
             boundaries=("host" if choice.device is None else "device",),
-            precision=precision,
+            precisions=(precision,),
         ),
         Ask(),
         device=host.device(),

@@ -85,8 +85,9 @@ def _a_a_cell() -> "Iterator[PlannedCell | None]":
     from onnxbench.cli import request
     from onnxbench.exporting import Exports
     from onnxbench.intake import take_in
-    from onnxbench.plan import Sweep, make_plan
+    from onnxbench.plan import make_plan
     from onnxbench.probes import cpu, host
+    from onnxbench.sweep import Sweep
     from onnxbench.types import Limits, ModelSpec, Sampling
     from onnxbench.workload import Ask
 

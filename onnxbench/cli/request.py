@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 from onnxbench import artifacts, registry
 from onnxbench.cli import values
 from onnxbench.errors import UsageError
-from onnxbench.plan import Choice, Sweep
-from onnxbench.probes import memory
+from onnxbench.plan import Choice
+from onnxbench.probes import gpu, memory
 from onnxbench.session import Bounds
 from onnxbench.sources import WeightsChoice
+from onnxbench.sweep import Setting, Sweep
 from onnxbench.targets import bundle
 from onnxbench.text import safe_text
 from onnxbench.types import Boundary, Limits, ModelSpec, Sampling
@@ -111,6 +113,7 @@ def choice(registered: registry.Registered) -> Choice:
         interpreter=str(found.interpreter.path),
         provider=getattr(found.adapter, "provider", ""),
         converter=found.adapter.revision if isinstance(found.adapter, Converting) else None,
+        device=gpu.device() if getattr(found.adapter, "device", "cpu") == "cuda" else None,
     )
 
 
@@ -138,6 +141,36 @@ def boundaries(text: str) -> tuple[Boundary, ...]:
         message = f"--boundary {safe_text(text)}: boundaries are host and device"
         raise UsageError(message, "--boundary host,device")
     return tuple(known[name] for name in found)
+
+
+def settings(items: Sequence[str], runtimes: Sequence[Choice]) -> tuple[Setting, ...]:
+    """Return what ``--set`` says: ``KEY=VALUES`` for all runtimes, ``RUNTIME.KEY=VALUES`` for one.
+
+    Raises UsageError for a runtime that is not among ``runtimes``: its options would be ignored.
+    """
+    chosen = {choice.name for choice in runtimes}
+    return tuple(
+        _setting(name, value, chosen) for name, value in values.assignments(items, "--set").items()
+    )
+
+
+def _setting(name: str, text: str, chosen: AbstractSet[str]) -> Setting:
+    own, dot, key = name.partition(".")
+    if not dot or own not in {*chosen, *(found.name for found in registry.runtimes())}:
+        return Setting(name, values.option_values(text, f"--set {safe_text(name)}"))
+    if own not in chosen or not key:
+        message = f"--set {safe_text(name)}: {own} is not among the runtimes of this run"
+        hint = f"give --runtime {own} too" if own not in chosen else f"--set {own}.KEY=VALUE"
+        raise UsageError(message if own not in chosen else f"--set {own}. names no key", hint)
+    return Setting(key, values.option_values(text, f"--set {safe_text(name)}"), own)
+
+
+def precisions(text: str) -> tuple[str, ...]:
+    """Return the precisions of a comma list."""
+    found = values.names(text)
+    if not found:
+        raise UsageError("--precision names no precision", "--precision model,native")
+    return found
 
 
 def existing(inputs: Path | None) -> Path | None:

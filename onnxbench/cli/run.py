@@ -65,11 +65,16 @@ def run(
     ] = None,
     dim: Annotated[
         list[str] | None,
-        typer.Option(help="Bind a symbolic dimension: NAME=N.", rich_help_panel=_WHAT),
+        typer.Option(
+            help="Bind a symbolic dimension: NAME=N, or NAME=128-512*2.", rich_help_panel=_WHAT
+        ),
     ] = None,
     shape: Annotated[
         list[str] | None,
-        typer.Option(help="Set an input's shape: NAME:1x3x224x224.", rich_help_panel=_WHAT),
+        typer.Option(
+            help="Set an input's shape: NAME:1x3x224x224; several between commas.",
+            rich_help_panel=_WHAT,
+        ),
     ] = None,
     inputs: Annotated[
         Path | None,
@@ -87,13 +92,17 @@ def run(
     precision: Annotated[
         str,
         typer.Option(
-            help="model: the types of the graph. native: the runtime's own default.",
+            help="model: the types of the graph. native: the runtime's own default. Or both.",
             rich_help_panel=_WHAT,
         ),
     ] = "model",
     option: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A setting of the runtime: KEY=VALUE.", rich_help_panel=_WHAT),
+        typer.Option(
+            "--set",
+            help="A setting: KEY=VALUE, KEY=a,b or KEY=1-8*2; RUNTIME.KEY=… for one runtime.",
+            rich_help_panel=_WHAT,
+        ),
     ] = None,
     label: Annotated[
         str | None,
@@ -176,6 +185,14 @@ def run(
             rich_help_panel=_HOW,
         ),
     ] = False,
+    allow_fallback: Annotated[
+        bool,
+        typer.Option(
+            "--allow-fallback",
+            help="Measure also where nodes run on another provider; such rows are labelled.",
+            rich_help_panel=_HOW,
+        ),
+    ] = False,
     fresh: Annotated[
         bool,
         typer.Option(
@@ -222,9 +239,10 @@ def run(
     """  # fmt: skip
     from onnxbench.cli import export_request, running
     from onnxbench.cli import request as asked
-    from onnxbench.plan import Sweep
+    from onnxbench.plan import check_size
     from onnxbench.probes import cpu
     from onnxbench.session import Bounds
+    from onnxbench.sweep import Sweep
     from onnxbench.workload import Ask
 
     sampling = asked.sampling(
@@ -235,20 +253,24 @@ def run(
         warmup=warmup,
         max_noise=max_noise,
     )
+    choices = asked.choices(values.names(runtime))
     request = asked.Request(
         specs=asked.specs(models or [], suite, catalog),
-        choices=asked.choices(values.names(runtime)),
+        choices=choices,
         sweep=Sweep(
             batches=values.whole_numbers(batch, "--batch") if batch is not None else (None,),
             threads=values.whole_numbers(threads, "--threads")
             if threads is not None
             else (cpu.default_threads()[0],),
             boundaries=asked.boundaries(boundary),
-            precision=precision,
+            precisions=asked.precisions(precision),
             labels=asked.labels(label),
-            options=values.assignments(option or [], "--set"),
+            options=asked.settings(option or [], choices),
+            dims=values.dim_values(dim or []),
+            shapes=values.shape_values(shape or []),
+            allow_fallback=allow_fallback,
         ),
-        ask=Ask(dims=values.dims(dim or []), shapes=values.shapes(shape or []), seed=seed),
+        ask=Ask(seed=seed),
         inputs=asked.existing(inputs),
         sampling=sampling,
         limits=asked.limits(cell_timeout, max_memory, sampling.warmup_s + sampling.min_time_s),
@@ -278,9 +300,11 @@ def run(
                 "--max-memory": max_memory,
                 "--op-times": op_times,
                 "--no-parity": no_parity,
+                "--allow-fallback": allow_fallback,
             }
         ),
     )
+    check_size(len(request.specs), choices, request.sweep)
     return running.carry_out(
         request,
         store_path=asked.store_path(store),

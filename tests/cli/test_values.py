@@ -132,6 +132,54 @@ def test_shapes_of_odd_names() -> None:
             values.shapes([bad])
 
 
+def test_a_sweep_of_shapes() -> None:
+    found = values.shape_values(
+        ["x:1x3x224x224,1x3x160x160", "y:1,3,8", "x:2x3x64x64", "z:1x8-32*2x4-6+2", "r:2", "r:4"]
+    )
+    assert found == {
+        "x": ((1, 3, 224, 224), (1, 3, 160, 160), (2, 3, 64, 64)),
+        "y": ((1, 3, 8),),
+        "z": ((1, 8, 4), (1, 8, 6), (1, 16, 4), (1, 16, 6), (1, 32, 4), (1, 32, 6)),
+        "r": ((2,), (4,)),
+    }
+    for bad in ("x:1-4x3", "x:1x8-2*2", "x:1x1-9*1", "x:1x1-500+1x1-500+1", "x:1x3,ax3"):
+        with pytest.raises(UsageError, match="--shape"):
+            values.shape_values([bad])
+
+
+def test_a_sweep_of_dims() -> None:
+    assert values.dim_values(["seq=128-512*2", "n=1,3"]) == {"seq": (128, 256, 512), "n": (1, 3)}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("all", ("all",)),
+        ("disable,all", ("disable", "all")),
+        ("1-8*2", ("1", "2", "4", "8")),
+        ("0-4+2,9", ("0", "2", "4", "9")),
+        ("1-8", ("1-8",)),
+        ("", ("",)),
+        ("a=b,a=b", ("a=b",)),
+        ('"a,b"', ("a,b",)),
+        ('"1-8*2"', ("1-8*2",)),
+    ],
+)
+def test_the_values_of_an_option(text: str, found: tuple[str, ...]) -> None:
+    assert values.option_values(text, "--set k") == found
+
+
+@pytest.mark.parametrize("text", ["a,,b", ",", "1-4*1", "0-8*2", "5-1+1", "1-9999+1"])
+def test_no_values_of_an_option(text: str) -> None:
+    with pytest.raises(UsageError, match="--set k"):
+        values.option_values(text, "--set k")
+
+
+@given(ANYTHING | st.sampled_from(['"', '""', '"a"', "1-8*2", "a, b", " "]))
+def test_a_value_of_an_option_is_typed_so_that_it_comes_back(value: str) -> None:
+    assert values.option_values(values.option_text(value), "--set k") == (value,)
+
+
 def test_dims_take_one_number() -> None:
     assert values.dims(["N=4", "seq=128"]) == {"N": 4, "seq": 128}
     for bad in ("N", "N=", "N=0", "N=x", "N=1,2", "N=1-3"):
@@ -151,6 +199,9 @@ def test_whatever_is_typed_is_a_value_or_a_usage_error(text: str) -> None:
         lambda: values.dims([text]),
         lambda: values.shapes([text]),
         lambda: values.names(text),
+        lambda: values.option_values(text, "--x"),
+        lambda: values.shape_values([text]),
+        lambda: values.dim_values([text]),
     ):
         try:
             parse()
