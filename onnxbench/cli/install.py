@@ -28,12 +28,10 @@ def install(
     json: _Json = False,
 ) -> int:
     """Make Python environments of their own for runtimes and exporters, with pinned packages."""
-    from onnxbench import environments
-
     if not names:
         show_environments(as_json=json)
         return 0
-    recipes = list(dict.fromkeys(map(environments.find, names)))
+    recipes = list(dict.fromkeys(map(_recipe, names)))
     rows = [_install_one(recipe, reinstall=reinstall) for recipe in recipes]
     columns = ("name", "status", "python", "seconds", "size", "packages", "reason")
     _show(rows, columns, as_json=json)
@@ -63,6 +61,27 @@ def show_environments(*, as_json: bool) -> None:
     rows = [_state(name, known.get(name)) for name in (*known, *others)]
     columns = ("name", "serves", "status", "python", "size", "packages", "hint")
     _show(rows, columns, as_json=as_json, caption=f"in {environments.home() / 'environments'}")
+
+
+def _recipe(name: str) -> "Recipe":
+    """Return the recipe that ``name`` means.
+
+    Raises UsageError, with the nearest name, or with what to do for a runtime that needs no
+    environment.
+    """
+    from onnxbench import environments, registry
+    from onnxbench.cli.runtimes import find
+    from onnxbench.errors import UsageError
+
+    try:
+        return environments.find(name)
+    except UsageError:
+        for registered in registry.runtimes():
+            if registered.name == name:
+                capability = find(registered).capability
+                hint = capability.hint or "it is in the Python that runs onnxbench"
+                raise UsageError(f"{name} has no environment of its own", hint) from None
+        raise
 
 
 def _install_one(recipe: "Recipe", *, reinstall: bool) -> dict[str, Any]:

@@ -106,23 +106,14 @@ def _in_short(spec: "ModelSpec") -> dict[str, Any]:
 
 @list_app.command()
 def runtimes(json: _Json = False) -> None:
-    """Runtimes: what is usable here, and what the others lack."""
+    """Runtimes: installed and where, installable and how, or impossible here and why."""
     from onnxbench import registry
+    from onnxbench.cli.runtimes import in_short, row
 
-    rows = []
-    for registered in registry.runtimes():
-        found = probe(registered)
-        rows.append(
-            {
-                "name": registered.name,
-                "usable": found.available,
-                "version": found.version,
-                "package": found.distribution or registered.distribution,
-                "reason": found.reason,
-                "hint": found.hint,
-            }
-        )
-    _show("runtimes", rows, json)
+    rows = [row(registered) for registered in registry.runtimes()]
+    usable = sum(each["usable"] for each in rows)
+    caption = f"{usable} of {len(rows)} can run here; environments: onnxbench list environments"
+    _show("runtimes", rows if json else [in_short(each) for each in rows], json, caption)
 
 
 @list_app.command()

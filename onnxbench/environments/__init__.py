@@ -1,7 +1,8 @@
-"""Python environments of their own for frameworks whose pins clash.
+"""Python environments of their own for runtimes and frameworks whose pins clash.
 
-`RECIPES` says what can be installed, `install` makes it, `interpreter_for` says which Python an
-exporter runs in: this one, or that of an environment. See docs/decisions/0006.
+`RECIPES` says what can be installed, `install` makes it, `interpreter_for` and
+`runtime_interpreter` say which Python an exporter or a runtime runs in: this one, or that of an
+environment. See docs/decisions/0006.
 """
 
 from onnxbench.environments.choice import Interpreter, interpreter_for, normal, runtime_interpreter
@@ -15,6 +16,7 @@ from onnxbench.environments.installed import (
     names,
     why_unusable,
 )
+from onnxbench.environments.interpreters import obstacle
 from onnxbench.environments.recipes import RECIPES, Recipe, find
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "interpreter_for",
     "names",
     "normal",
+    "obstacle",
     "runtime_interpreter",
     "uninstall",
     "why_unusable",

@@ -1,4 +1,4 @@
-"""Which Python an exporter runs in: this one if it has the modules, else an environment's."""
+"""Which Python an exporter or a runtime runs in: this one, or that of an environment."""
 
 from __future__ import annotations
 
@@ -65,9 +65,12 @@ def runtime_interpreter(adapter: RuntimeAdapter) -> tuple[Interpreter, Capabilit
     found = adapter.probe()
     if found.available or not found.possible:
         return here, found
-    environment = _environment(getattr(adapter, "environment", ""), installed.home())
+    name = getattr(adapter, "environment", "")
+    environment = _environment(name, installed.home())
     if environment is None:
-        return here, found
+        why = installed.why_unusable(name) if name else ""
+        reason = f"{found.reason}; the environment {name} cannot be used: {why}"
+        return here, replace(found, reason=reason) if why else found
     have = {normal(name): version for name, version in environment.versions.items()}
     versions = {name: have[normal(name)] for name in distributions if normal(name) in have}
     own = next(iter(versions), found.distribution)

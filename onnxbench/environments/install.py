@@ -214,9 +214,11 @@ def _hint(recipe: Recipe, lines: Sequence[str]) -> str:
             "at a mirror or at a folder of wheels (pip config set global.find-links FOLDER)"
         )
     if re.search(r"No matching distribution found", text):
+        wheels = f"there are wheels for {', '.join(recipe.machines)}" if recipe.machines else ""
+        why = recipe.note or wheels
         return (
             "the index that pip is set up for (pip config list) has no such file for this Python "
-            f"and processor{recipe.note and f'; {recipe.note}'}"
+            f"and processor{why and f'; {why}'}"
         )
     return "all that was said: the same command, with 2>&1 | cat behind it"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -52,6 +53,24 @@ def find_python(recipe: Recipe) -> Python:
         f"install one: apt install python{last} python{last}-venv, or uv python install {last}, "
         f"or pyenv install {last}",
     )
+
+
+def obstacle(recipe: Recipe) -> InstallError | None:
+    """Return why ``recipe`` cannot be made on this machine, None where nothing is known against it.
+
+    Asks interpreters for their version unless the one that runs onnxbench fits; nothing is made.
+    """
+    machine = f"{platform.system()} {platform.machine()}"
+    if recipe.machines and machine not in recipe.machines:
+        wanted = ", ".join(recipe.machines)
+        return InstallError(
+            f"{recipe.name} has wheels for {wanted}; this is {machine}", "use another runtime"
+        )
+    try:
+        find_python(recipe)
+    except InstallError as error:
+        return error
+    return None
 
 
 def _fits(version: str, recipe: Recipe) -> bool:

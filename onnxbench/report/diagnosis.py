@@ -24,7 +24,7 @@ def diagnosis_text(found: Mapping[str, Any], *, width: int) -> RenderableType:
         _section("here", _here(found), width),
         _section("runtimes and environments", _runtimes(found), width),
         _section("what makes this host noisy", _host(found), width),
-        _section("self-proof", _self_proof(found["self_proof"]), width),
+        _section("self-proof", _self_proof(found), width),
     )
 
 
@@ -46,11 +46,7 @@ def _here(found: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _runtimes(found: Mapping[str, Any]) -> Iterator[Finding]:
     for runtime in found["runtimes"]:
-        if runtime["available"]:
-            said = f"ok: {runtime['distribution']} {runtime['version']}"
-        else:
-            said = f"missing: {runtime['reason']}; {runtime['hint']}"
-        yield Finding(safe_text(runtime["runtime"]), said)
+        yield Finding(safe_text(runtime["runtime"]), safe_text(_runtime(runtime), 500))
     for environment in found["environments"]:
         name, problem = safe_text(environment["name"]), environment["problem"]
         said = (
@@ -61,9 +57,21 @@ def _runtimes(found: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding("warn" if problem else "ok", safe_text(f"environment {name}: {said}", 500))
     for clash in found["clashes"]:
         packages = " and ".join(clash["packages"])
-        yield Finding("warn", f"{packages} overwrite one another: {clash['repair']}")
+        effective = f"; the files are those of {clash['effective']}" if clash["effective"] else ""
+        said = f"{packages} overwrite one another{effective}: {clash['repair']}"
+        yield Finding("warn", safe_text(said, 500))
     for problem in found["plugin_problems"]:
         yield Finding("warn", safe_text(problem, 500))
+
+
+def _runtime(runtime: Mapping[str, Any]) -> str:
+    if not runtime["possible"]:
+        return f"impossible here: {runtime['reason']}"
+    if not runtime["available"]:
+        return f"missing: {runtime['reason']}; {runtime['hint']}"
+    where = f", environment {runtime['environment']}" if runtime["environment"] else ""
+    unverified = f"; unverified: {runtime['unverified']}" if runtime["unverified"] else ""
+    return f"ok: {runtime['distribution']} {runtime['version']}{where}{unverified}"
 
 
 def _host(found: Mapping[str, Any]) -> Iterator[Finding]:
@@ -74,11 +82,12 @@ def _host(found: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(check["state"], text)
 
 
-def _self_proof(found: Mapping[str, Any] | None) -> Iterator[Finding]:
-    if found is None:
-        yield Finding("none", "not run with this version: onnxbench doctor --self-proof")
+def _self_proof(found: Mapping[str, Any]) -> Iterator[Finding]:
+    proof = found["self_proof"]
+    if proof is None:
+        yield Finding("none", found["self_proof_reason"])
         return
-    yield Finding("date", fmt.timestamp(found["date"]))
-    for proof in found["proofs"]:
-        state = "ok" if proof["holds"] else "warn"
-        yield Finding(state, f"{proof['name']}: {proof['measured']} (target: {proof['target']})")
+    yield Finding("date", fmt.timestamp(proof["date"]))
+    for row in proof["proofs"]:
+        state = "ok" if row["holds"] else "warn"
+        yield Finding(state, f"{row['name']}: {row['measured']} (target: {row['target']})")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +14,9 @@ from onnxbench import registry
 from onnxbench.environments import RECIPES, Recipe, find, normal
 from onnxbench.errors import UsageError
 from onnxbench.protocols import FileSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CLONE = Path(onnxbench.__file__).parent.parent
 
@@ -31,6 +35,10 @@ class TestRow:
         first, last = recipe.python
         assert first <= last
         assert first[0] == last[0]
+
+    def test_machines_are_a_system_and_a_processor(self, recipe: Recipe) -> None:
+        for machine in recipe.machines:
+            assert re.fullmatch(r"(Linux|Darwin|Windows) \w+", machine), machine
 
     def test_its_extra_exists(self, recipe: Recipe) -> None:
         project = tomllib.loads((CLONE / "pyproject.toml").read_text())["project"]
@@ -69,3 +77,26 @@ def test_every_exporter_names_an_environment_that_has_its_modules() -> None:
         assert environment.name == exporter.environment, "its folder's name"  # type: ignore[attr-defined]
         packages = {normal(pin.partition("==")[0]) for pin in environment.pins}
         assert {normal(name) for name in exporter.distributions} <= packages  # type: ignore[attr-defined]
+
+
+def runtimes() -> Iterator[tuple[str, Any]]:
+    """Our runtimes that have an environment, by the name that people type."""
+    for registered in registry.runtimes():
+        adapter: Any = registry.load(registered)
+        if adapter.environment:
+            yield registered.name, adapter
+
+
+def test_every_runtime_names_an_environment_that_has_its_own_package() -> None:
+    found = dict(runtimes())
+    assert {"openvino", "ncnn", "mnn", "tract"} <= set(found)
+    for adapter in found.values():
+        environment = find(adapter.environment)
+        assert environment.name == adapter.environment, "its folder's name"
+        packages = {normal(pin.partition("==")[0]) for pin in environment.pins}
+        assert normal(adapter.distributions[0]) in packages
+
+
+def test_a_runtime_can_be_installed_by_its_name() -> None:
+    for name, adapter in runtimes():
+        assert find(name).name == adapter.environment
