@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnxbench.errors import NotInstalled, OutOfMemory, Unsupported
+from onnxbench.runtimes._onnx_shapes import with_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,29 +59,6 @@ def channels_last(shapes: Mapping[str, Sequence[int]]) -> list[str]:
     """
     pictures = {name: shape for name, shape in shapes.items() if len(shape) == _PICTURE_RANK}
     return [name for name, shape in pictures.items() if len(set(shape[1:])) > 1]
-
-
-def with_shapes(onnx: Any, path: str, shapes: Mapping[str, Sequence[int]]) -> Any:
-    """Return the model with the shapes of its inputs fixed and all others inferred from them."""
-    try:
-        model = onnx.load(path)
-        for value in model.graph.input:
-            if value.name in shapes:
-                dims = value.type.tensor_type.shape.dim
-                for dim, size in zip(dims, shapes[value.name], strict=True):
-                    dim.Clear()
-                    dim.dim_value = size
-        for value in (*model.graph.value_info, *model.graph.output):
-            for dim in value.type.tensor_type.shape.dim:
-                if not dim.HasField("dim_value"):
-                    dim.Clear()
-        return onnx.shape_inference.infer_shapes(model, data_prop=True)
-    except MemoryError as error:
-        raise OutOfMemory(str(error), "raise --max-memory") from error
-    except Exception as error:
-        raise Unsupported(
-            f"{type(error).__name__}: {error}", "the model does not take these shapes"
-        ) from error
 
 
 def _write(onnx2tf: Any, model: Any, unchanged: Sequence[str]) -> Path:
