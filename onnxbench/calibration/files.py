@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from onnxbench.calibration.results import SCHEMA
-from onnxbench.environments import home
 from onnxbench.errors import StoreError
 from onnxbench.measure.roofline import FAMILIES, Ceilings
-from onnxbench.report import files
-from onnxbench.types import canonical_json, digest
+from onnxbench.places import calibrations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,19 +34,17 @@ class Kept:
     damaged: tuple[tuple[str, str], ...]
 
 
-def folder() -> Path:
-    """Return where calibrations are kept."""
-    return home() / "calibration"
-
-
 def keep(document: JsonObject) -> Path:
     """Write a calibration beside those that are there; return its file. Raises StoreError."""
+    from onnxbench.report import files  # noqa: PLC0415 - whoever only reads needs none of them
+    from onnxbench.types import digest  # noqa: PLC0415
+
     key = [document[name] for name in ("host", "runtime", "build", "threads", "created")]
-    path = folder() / f"{digest(key)}.json"
+    path = calibrations() / f"{digest(key)}.json"
     try:
-        folder().mkdir(parents=True, exist_ok=True)
+        calibrations().mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        message = f"cannot make {folder()}: {error.strerror}"
+        message = f"cannot make {calibrations()}: {error.strerror}"
         raise StoreError(message, "set ONNXBENCH_HOME to a folder that can be written") from error
     files.replace(path, json.dumps(document, indent=2) + "\n")
     return path
@@ -58,7 +54,7 @@ def kept(host: str) -> Kept:
     """Return the calibrations of ``host``."""
     documents, damaged = [], []
     try:
-        paths = sorted(folder().glob("*.json"))
+        paths = sorted(calibrations().glob("*.json"))
     except OSError:
         paths = []
     for path in paths:
@@ -77,19 +73,22 @@ def _read(path: Path) -> JsonObject:
     """Return the calibration in a file. Raises ValueError if it is none, OSError."""
     if path.stat().st_size > MOST_BYTES:
         raise ValueError("too large for a calibration")
-    document: Any = json.loads(path.read_text(encoding="utf-8"))
+    document: Any = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refused)
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise ValueError(f"not a calibration of schema {SCHEMA}")
     for name, kind in _REQUIRED.items():
         if not isinstance(document.get(name), kind):
             raise ValueError(f"its {name} is missing or damaged")  # noqa: TRY004 - of a file
-    canonical_json(document)  # refuses NaN and infinity
     try:
         for effective in document["compute"]:
             ceilings([document], effective)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("its rates are damaged") from error
     return document
+
+
+def _refused(constant: str) -> float:
+    raise ValueError(f"{constant} is no rate")
 
 
 def ceilings(documents: Iterable[JsonObject], effective: str) -> Ceilings:

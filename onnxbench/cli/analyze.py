@@ -235,12 +235,18 @@ def _compared(profile: "GraphProfile") -> "JsonObject":
         return crosscheck.cross_check(profile)
 
 
+_UNCALIBRATED = "nothing is calibrated here: onnxbench calibrate"
+
+
 def _bounds(profile: "GraphProfile") -> "Bounds":
     """Return the least time of the network on everything that is calibrated here."""
+    from onnxbench import places
     from onnxbench.report.analysis import Bounds
 
     if profile.convention != "pure":
         return Bounds((), "bounds need the MACs of the convention pure", None)
+    if not any(places.calibrations().glob("*.json")):
+        return Bounds((), _UNCALIBRATED, None)
     from onnxbench.calibration.files import kept
     from onnxbench.probes import host
 
@@ -248,7 +254,7 @@ def _bounds(profile: "GraphProfile") -> "Bounds":
     for path, reason in found.damaged:
         print(f"ignored: {safe_text(path)}: {safe_text(reason)}", file=sys.stderr)
     if not found.documents:
-        return Bounds((), "nothing is calibrated here: onnxbench calibrate", None)
+        return Bounds((), _UNCALIBRATED, None)
     from onnxbench.calibration.bounds import predictions
     from onnxbench.graph.static import static_document
     from onnxbench.graph.work import work_document

@@ -60,6 +60,7 @@ def calibrate(
 
     `run` and `analyze` tell then how far a model is from what is possible.
     """
+    from onnxbench import places
     from onnxbench.calibration import files
     from onnxbench.cli import request
     from onnxbench.probes import cpu, host
@@ -76,7 +77,7 @@ def calibrate(
     counts = values.whole_numbers(threads, "--threads") if threads else (cpu.default_threads()[0],)
     choices = request.choices(values.names(runtime))
     documents, skipped, ending = _measured(
-        choices, counts, precisions, store or files.folder() / "records.db", quiet=quiet
+        choices, counts, precisions, store or places.calibrations() / "records.db", quiet=quiet
     )
     if ending == "interrupted":
         return INTERRUPTED  # half of a calibration would hold ceilings that are too low

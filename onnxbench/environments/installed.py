@@ -11,16 +11,16 @@ import json
 import os
 import re
 import shutil
-import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from onnxbench import places
 from onnxbench.errors import InstallError, UsageError
 from onnxbench.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from onnxbench.environments.recipes import Recipe
 
@@ -60,20 +60,8 @@ class Installed:
 
 
 def home() -> Path:
-    """Return the folder of what onnxbench keeps for good: ``ONNXBENCH_HOME``, or the platform's.
-
-    The platform's is ``XDG_DATA_HOME/onnxbench``, by default ``~/.local/share/onnxbench``.
-    """
-    chosen = os.environ.get("ONNXBENCH_HOME")
-    if chosen:
-        return Path(chosen).absolute()
-    if os.name == "nt":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local") / "onnxbench"
-    if sys.platform == "darwin":
-        return Path.home() / "Library/Application Support/onnxbench"
-    # XDG Base Directory Specification: a relative path in the variable is to be ignored.
-    base = Path(os.environ.get("XDG_DATA_HOME", ""))
-    return (base if base.is_absolute() else Path.home() / ".local/share") / "onnxbench"
+    """Return the folder of what onnxbench keeps for good."""
+    return places.home()
 
 
 def folder_of(name: str) -> Path:
@@ -147,12 +135,12 @@ def _from_stamp(folder: Path, stamp: dict[str, Any]) -> Installed:
         interpreter=python_of(folder),
         python=str(stamp["python"]),
         pins=tuple(map(str, stamp["pins"])),
-        versions={str(name): str(version) for name, version in stamp["versions"].items()},
+        versions={str(name): str(version) for name, version in dict(stamp["versions"]).items()},
         seconds=float(stamp["seconds"]),
         size_bytes=int(stamp["size_bytes"]),
         created=str(stamp["created"]),
         # Stamps of onnxbench 0.1 have none.
-        reports={str(name): str(said) for name, said in stamp.get("reports", {}).items()},
+        reports={str(name): str(said) for name, said in dict(stamp.get("reports", {})).items()},
     )
 
 
