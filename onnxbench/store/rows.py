@@ -132,7 +132,7 @@ def _is_result(document: Any) -> bool:
     )
 
 
-_MODES = ("facts", "timed", "op-times")
+_MODES = ("convert", "facts", "timed", "op-times")
 
 
 def _run(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -42,9 +42,13 @@ def test_the_columns_of_a_child_hold_its_whole_result() -> None:
     assert named == {*rows._RESULT_TYPES, "samples"}
 
 
-@given(result=RESULTS, block=st.integers(0, 1 << 40))
-def test_any_child_survives_its_row(result: ChildResult, block: int) -> None:
-    child = Child("c" * 16, block, "facts", result)
+@given(
+    result=RESULTS,
+    block=st.integers(0, 1 << 40),
+    mode=st.sampled_from(get_args(get_type_hints(Child)["mode"])),
+)
+def test_any_child_survives_its_row(result: ChildResult, block: int, mode: Any) -> None:
+    child = Child("c" * 16, block, mode, result)
     assert rows.decode("child", rows.child_row("id", "run", child)) == child
 
 
