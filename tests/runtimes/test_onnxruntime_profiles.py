@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from onnxbench.errors import NotInstalled, Unsupported
@@ -19,6 +20,7 @@ from onnxbench.runtimes import _onnxruntime_profiles as profiles
 from onnxbench.runtimes import _onnxruntime_tensorrt as tensorrt
 from onnxbench.runtimes import onnxruntime as adapter
 from onnxbench.runtimes._onnxruntime_precision import FAST_MATH, Naming
+from onnxbench.runtimes._onnxruntime_profile import Profile
 from onnxbench.types import BuildRequest, TensorSpec
 from tests.runtimes import models
 from tests.runtimes.running import facts_of, good, installed_environment, target_in
@@ -243,6 +245,37 @@ def test_a_graph_without_kernels_has_no_share_of_time(target: Target, tmp_path: 
                         [("x", models.FLOAT, [2])])  # fmt: skip
     found = good(facts_of(target, ORT, model, {"x": (2,)}))
     assert all(row["time_share"] is None and row["time_reason"] for row in found["placement"])
+
+
+class Older:
+    """A real session as it was before 1.24, which could not say where it assigned its nodes."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "get_provider_graph_assignment_info":
+            raise AttributeError(name)
+        return getattr(self._session, name)
+
+
+def test_without_assignments_the_kernels_that_ran_have_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime as ort
+
+    settings = ort.SessionOptions()
+    settings.enable_profiling = True
+    settings.profile_file_prefix = str(tmp_path / "profile")
+    path = str(models.chain(tmp_path / "m.onnx", "Exp", "Exp", "Tan"))
+    session = ort.InferenceSession(path, settings, providers=[profiles.CPU_PROVIDER])
+    for _ in range(3):
+        session.run(None, {"x": np.ones(4, np.float32)})
+    (row,), precision = Profile(Older(session), Naming(), {}).placement()
+    assert (row["provider"], row["nodes"]) == (profiles.CPU_PROVIDER, 3)
+    assert row["operators"] == {"Exp": 2, "Tan": 1}, "each kernel once, however often it ran"
+    assert precision == "float32"
 
 
 def test_tf32_is_named_where_products_may_run_in_it() -> None:
