@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 
 Ending = Literal["finished", "budget", "timeout", "interrupted"]
 
+PLACEHOLDER = "light"
+"""What a cell calls the weights of the networks in the onnx package."""
+
 RETRIED = ("crashed", "throttled")
 """States that are worth a second attempt; a wrong or refused model stays wrong."""
 
@@ -293,7 +296,10 @@ class _Run:
     def _find_reference(self, progress: _Progress, oracles: Sequence[Oracle], folder: Path) -> None:
         """Let the first oracle that can say what is right for this cell, once per workload."""
         planned = progress.planned
-        if not oracles or is_oracle(planned, oracles[0]) or not planned.parity:
+        if oracles and is_oracle(planned, oracles[0]):
+            return
+        progress.no_reference = _why_not_compared(planned)
+        if progress.no_reference or not oracles:
             return
         key = (planned.artifact.sha256, planned.workload.key)
         if key not in self._references:
@@ -435,10 +441,22 @@ def job_for(
     )
 
 
+def _why_not_compared(planned: PlannedCell) -> str:
+    """Return why the outputs of a cell are not to be compared with the reference's, "" if they are.
+
+    Placeholder weights are all alike, so are the classes, and which one wins is rounding.
+    """
+    if not planned.parity:
+        return "not compared: --no-parity"
+    if planned.cell.weights == PLACEHOLDER:
+        return "not compared: placeholder weights, whose outputs prove nothing"
+    return ""
+
+
 def _say_why_unjudged(result: ChildResult, reason: str) -> None:
     """Put into a facts child's parity why its outputs were compared with nothing."""
     found = result.measurement.get("parity") if result.measurement is not None else None
-    if found is not None and reason:
+    if found is not None and reason and found["reference"] == "self":
         found.update(reference=None, passed=None, max_abs=None, max_rel=None, top1_agree=None)
         found.update(top1_reason=safe_text(reason, 300), reason=safe_text(reason, 300))
 
