@@ -48,7 +48,7 @@ _NO_MAC = ("Linux x86_64", "Linux aarch64", "Windows AMD64")
 RECIPES = (
     Recipe(
         name="torch",
-        serves=("timm", "torchvision"),
+        serves=("timm", "torchvision", "torch-compile"),
         requirements=(
             "torch==2.13.0",
             # Not newer: torchvision 0.29 asks for torch 2.14.

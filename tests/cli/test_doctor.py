@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import subprocess
 import sys
+import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -19,10 +23,13 @@ def test_what_is_here() -> None:
     assert found["threads"] >= 1
     assert found["threads_reason"]
     assert found["measuring"] is None
+    assert found["measuring_reason"]
     assert found["self_proof"] is None
+    assert "onnxbench doctor --self-proof" in found["self_proof_reason"]
     assert found["plugin_problems"] == []
     (cpu,) = (runtime for runtime in found["runtimes"] if runtime["runtime"] == "cpu")
     assert cpu["available"] is True
+    assert cpu["environment_reason"]
     for runtime in found["runtimes"]:
         assert runtime["available"] or (runtime["reason"] and runtime["hint"])
     assert found["host"]
@@ -53,6 +60,73 @@ def test_packages_that_overwrite_one_another(place: Path, monkeypatch: pytest.Mo
     found = onnxbench("doctor", "--json", env=environment).document["doctor"]
     assert [row["module"] for row in found["clashes"]] == ["onnxruntime"]
     assert "onnxruntime-gpu" in onnxbench("doctor", env=environment).out
+
+
+def build(folder: Path, name: str, version: str) -> None:
+    """Write a wheel with the two files of ONNX Runtime that say which build it is."""
+    info = f"{name.replace('-', '_')}-{version}.dist-info"
+    said = f"package_name = '{name}'\n__version__ = '{version}'\n"
+    files = {
+        "onnxruntime/__init__.py": (
+            "from .capi.build_and_package_info import __version__, package_name\n"
+        ),
+        "onnxruntime/capi/__init__.py": "",
+        "onnxruntime/capi/build_and_package_info.py": said,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{path},,\n" for path in (*files, f"{info}/RECORD"))
+    path = folder / f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        for inside, text in {**files, f"{info}/RECORD": record}.items():
+            wheel.writestr(inside, text)
+
+
+@pytest.mark.install
+def test_the_repair_as_typed_in_a_real_environment(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pip's own doing: the last build wins; removing one alone leaves neither."""
+    wheels = place / "wheels"
+    wheels.mkdir()
+    build(wheels, "onnxruntime", "1.1")
+    build(wheels, "onnxruntime-gpu", "1.2")
+    venv.create(place / "user", with_pip=True, symlinks=True)
+    python = place / "user" / "bin" / "python"
+    site = next((place / "user" / "lib").glob("python*/site-packages"))
+
+    def pip(*words: str) -> None:
+        find = ("--no-index", "--find-links", wheels) if words[0] == "install" else ()
+        command = (python, "-I", "-m", "pip", words[0], "-q", *find, *words[1:])
+        subprocess.run(command, check=True, capture_output=True)
+
+    def imported() -> str:
+        code = "import onnxruntime as o; print(o.package_name, o.__version__)"
+        done = subprocess.run(
+            [python, "-c", code], check=False, capture_output=True, text=True, cwd=place
+        )
+        return done.stdout.strip()
+
+    pip("install", "onnxruntime")
+    pip("install", "onnxruntime-gpu")
+    assert imported() == "onnxruntime-gpu 1.2"
+    monkeypatch.setattr(sys, "path", [str(site)])
+    importlib.invalidate_caches()
+    (clash,) = clashes()
+    assert clash.effective == "onnxruntime-gpu 1.2"
+    assert clash.repair.startswith(
+        "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu "
+    )
+
+    for command in clash.repair.partition("#")[0].split("&&"):
+        _, *words = command.split()
+        pip(*words)
+    assert imported() == "onnxruntime-gpu 1.2"
+    assert clashes() == []
+
+    pip("install", "onnxruntime")
+    pip("uninstall", "-y", "onnxruntime")
+    assert imported() == "", "why the repair does not remove one of them alone"
 
 
 def test_no_clash_here(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:

@@ -63,6 +63,10 @@ def test_without_a_name_it_lists_what_there_is(typed: Typed, home: Path) -> None
     [
         (["install", "paddel"], "did you mean paddle?"),
         (["install", "torch", "paddel"], "did you mean paddle?"),
+        (["install", "ncn"], "did you mean ncnn?"),
+        (["install", "openvinoep"], "did you mean openvino-ep?"),
+        (["install", "cpu"], "cpu has no environment of its own"),
+        (["install", "coreml"], "coreml has no environment of its own"),
         (["uninstall", "torch"], "no environment torch is installed"),
         (["uninstall", "../../etc"], "no environment ../../etc"),
         (["uninstall"], "Missing argument"),

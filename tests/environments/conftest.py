@@ -36,7 +36,7 @@ def place(tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of wheels: tiny 1.0; needy 1.0, which wants what nobody has; broken 1.0."""
     folder = tmp_path_factory.mktemp("wheels")
-    wheel(folder, "tiny", "VALUE = 1\n")
+    wheel(folder, "tiny", "VALUE = 1\n__version__ = '1.0 of its own'\n")
     wheel(folder, "needy", "VALUE = 2\n", "Requires-Dist: nobody-has-this\n")
     wheel(folder, "broken", "raise RuntimeError('not on \\x1b[31mthis machine')\n")
     return folder

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from onnxbench.environments import choice, installed, interpreter_for
+from onnxbench.environments import choice, installed, interpreter_for, runtime_interpreter
 from onnxbench.environments.installed import Installed, claim, python_of, write_stamp
 from onnxbench.errors import ExportError
+from onnxbench.runtimes.ncnn import NCNN
+from onnxbench.runtimes.onnxruntime import COREML, CPU
 
 
 def exporter(modules: Sequence[str], environment: str = "", packages: Sequence[str] = ()) -> Any:
@@ -123,3 +125,42 @@ def test_another_home_is_another_answer(
     monkeypatch.setenv("ONNXBENCH_HOME", str(tmp_path / "other"))
     with pytest.raises(ExportError):
         interpreter_for(exporter(["absent"], "torch"))
+
+
+class TestRuntime:
+    def test_this_python_goes_first(self, place: Path) -> None:
+        make(place, "torch")
+        interpreter, found = runtime_interpreter(CPU)
+        assert interpreter.path == Path(sys.executable)
+        assert found.available
+        assert found.environment is None
+        assert interpreter.versions["onnxruntime"] == found.version
+
+    def test_else_the_environment_with_the_versions_of_its_stamp(self, place: Path) -> None:
+        made = make(place, "ncnn", ncnn="1.2", PNNX="3", numpy="2")
+        interpreter, found = runtime_interpreter(NCNN)
+        assert interpreter.path == made.interpreter
+        assert interpreter.versions == {"ncnn": "1.2", "pnnx": "3"}
+        assert (found.available, found.environment) == (True, "ncnn")
+        assert (found.distribution, found.version) == ("ncnn", "1.2")
+        assert (found.reason, found.hint) == ("", "")
+
+    def test_without_one_the_probe_says_what_to_type(self) -> None:
+        interpreter, found = runtime_interpreter(NCNN)
+        assert interpreter.path == Path(sys.executable)
+        assert not found.available
+        assert found.hint == "onnxbench install ncnn"
+        assert "cannot be used" not in found.reason
+
+    def test_one_that_is_half_made_is_called_that(self, place: Path) -> None:
+        claim(place / "environments" / "ncnn")
+        _, found = runtime_interpreter(NCNN)
+        assert not found.available
+        assert found.reason.endswith(
+            "the environment ncnn cannot be used: its installation did not end"
+        )
+
+    @pytest.mark.skipif(sys.platform == "darwin", reason="is about other systems")
+    def test_what_is_impossible_is_not_looked_for(self, place: Path) -> None:
+        _, found = runtime_interpreter(COREML)
+        assert not found.possible

@@ -83,6 +83,7 @@ def test_an_environment_is_made_found_left_alone_rebuilt_and_removed(place: Path
     ran = subprocess.run([made.interpreter, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["1", str(made.folder)]
     assert any("Successfully installed tiny-1.0" in line for line in said)
+    assert made.reports == {"tiny": "1.0 of its own"}
 
     said.clear()
     assert install(both, say=said.append) == made

@@ -41,6 +41,7 @@ def little(place: Path) -> Installed:
         seconds=3.5,
         size_bytes=1000,
         created="2026-11-22T14:00:00+00:00",
+        reports={"tiny": "1.0-build 7"},
     )
     write_stamp(made)
     return made
@@ -92,6 +93,22 @@ def test_a_stamp_with_a_wrong_field_is_damaged(little: Installed, field: str) ->
     stamp = json.loads((little.folder / STAMP).read_text())
     del stamp[field]
     (little.folder / STAMP).write_text(json.dumps(stamp))
+    assert why_unusable("little") == f"its {STAMP} is damaged"
+
+
+def test_a_stamp_from_before_there_were_reports_is_good(little: Installed) -> None:
+    stamp = json.loads((little.folder / STAMP).read_text())
+    del stamp["reports"]
+    (little.folder / STAMP).write_text(json.dumps(stamp))
+    found = installed("little")
+    assert found is not None
+    assert found.reports == {}
+
+
+@pytest.mark.parametrize("field", ["versions", "reports"])
+def test_a_stamp_with_a_list_for_a_table_is_damaged(little: Installed, field: str) -> None:
+    stamp = json.loads((little.folder / STAMP).read_text())
+    (little.folder / STAMP).write_text(json.dumps({**stamp, field: ["tiny"]}))
     assert why_unusable("little") == f"its {STAMP} is damaged"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from onnxbench.environments import interpreters
-from onnxbench.environments.interpreters import Python, find_python
+from onnxbench.environments.interpreters import Python, find_python, obstacle
 from onnxbench.errors import InstallError
 from tests.environments.packages import THIS, recipe
 
@@ -90,6 +90,17 @@ def test_a_missing_version_is_named_with_ways_to_get_it(elsewhere: Path) -> None
     with pytest.raises(InstallError, match=r"needs a Python 2\.6 to 2\.7 with venv") as caught:
         find_python(recipe(python=((2, 6), (2, 7))))
     assert "uv python install 2.7" in caught.value.hint
+
+
+def test_what_keeps_an_environment_from_being_made_here(elsewhere: Path) -> None:
+    missing = obstacle(recipe(python=((2, 6), (2, 7))))
+    assert "needs a Python 2.6 to 2.7" in str(missing)
+    machine = f"{platform.system()} {platform.machine()}"
+    other = obstacle(recipe(machines=("Plan9 mips",)))
+    assert f"little has wheels for Plan9 mips; this is {machine}" in str(other)
+    link = elsewhere / f"python{MINOR}"
+    link.symlink_to(HERE)
+    assert obstacle(recipe(machines=("Plan9 mips", machine))) is None
 
 
 def test_relative_folders_of_path_are_not_run(
