@@ -58,6 +58,11 @@ def _run(record: Record) -> str:
     return text_at(record, "run_id")
 
 
+def _device(record: Record) -> str:
+    emulated = " (emulated)" if at(record, "cell.device.emulated") else ""
+    return text_at(record, "cell.device.name") + emulated
+
+
 @dataclass(frozen=True, slots=True)
 class Axis:
     """One thing that rows can differ in.
@@ -78,7 +83,7 @@ RUNTIME = Axis("runtime", _value("cell.runtime"), "runtime {}")
 RUNTIME_VERSION = Axis(
     "version", _value("effective.runtime_version"), "runtime version {}", derived=True
 )
-DEVICE = Axis("device", _value("cell.device.name"))
+DEVICE = Axis("device", _device)
 THREADS = Axis("threads", _value("cell.threads"), "threads {}")
 WORKLOAD = (
     Axis("batch", _value("cell.batch"), "batch {}"),

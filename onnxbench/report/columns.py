@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from onnxbench.report import axes, findings
+from onnxbench.report import axes, findings, proof
 from onnxbench.report import format as fmt
 from onnxbench.report.axes import at, text_at
 
@@ -51,7 +51,7 @@ class Column:
 
 def _numbers(record: Record, path: str) -> float | None:
     value = at(record, path)
-    return value if isinstance(value, int | float) and findings.is_ok(record) else None
+    return value if isinstance(value, int | float) and findings.is_result(record) else None
 
 
 def _formatted(path: str, show: Callable[[float], str]) -> Callable[[Sequence[Record]], list[str]]:
@@ -77,7 +77,7 @@ def latency(records: Sequence[Record]) -> list[str]:
 
     In brackets: a number that is no result (wrong output, fallback).
     """
-    shown = [findings.is_ok(r) or r.get("status") in findings.STRUCK for r in records]
+    shown = [findings.is_ok(r) or findings.is_struck(r) for r in records]
     values = [
         at(record, "latency.median_ns") if show else None
         for record, show in zip(records, shown, strict=True)
@@ -90,7 +90,7 @@ def latency(records: Sequence[Record]) -> list[str]:
     ):
         if value is None:
             texts.append(fmt.NOTHING)
-        elif findings.is_ok(record):
+        elif findings.is_result(record):
             texts.append(f"{median} ± {half}")
         else:
             texts.append(f"({median})")
@@ -122,26 +122,38 @@ def _counts(path: str) -> Callable[[Sequence[Record]], list[str]]:
 
 
 METRICS = (
+    Metric("computed in", proof.precisions, 0),
+    Metric("told→found", proof.threads, 1),
     Metric("latency", latency, 0),
-    Metric("min", _durations("latency.min_ns"), 7),
-    Metric("p90", _durations("latency.p90_ns"), 3),
-    Metric("throughput", _formatted("throughput_per_s", fmt.rate), 2),
-    Metric("MACs", _counts("static.macs_least"), 4),
-    Metric("params", _counts("static.params"), 5),
-    Metric("model RSS", _formatted("memory.model_rss_bytes", fmt.size), 6),
-    Metric("peak RSS", _formatted("memory.peak_rss_bytes", fmt.size), 1),
-    Metric("load", _durations("phases_ns.load"), 8),
-    Metric("record", lambda records: [text_at(r, "record_id")[:8] for r in records], 9),
+    Metric("min", _durations("latency.min_ns"), 10),
+    Metric("p90", _durations("latency.p90_ns"), 6),
+    Metric("throughput", _formatted("throughput_per_s", fmt.rate), 5),
+    Metric("max error", proof.errors, 2),
+    Metric("placement", proof.placements, 3),
+    Metric("MACs", _counts("static.macs_least"), 7),
+    Metric("params", _counts("static.params"), 8),
+    Metric("model RSS", _formatted("memory.model_rss_bytes", fmt.size), 9),
+    Metric("peak RSS", _formatted("memory.peak_rss_bytes", fmt.size), 4),
+    Metric("load", _durations("phases_ns.load"), 11),
+    Metric(
+        "record", lambda records: [text_at(r, "record_id")[:8] or fmt.NOTHING for r in records], 12
+    ),
     Metric("verdict", lambda records: [findings.state(r) for r in records], 0),
 )
+_ALWAYS = ("latency", "verdict")
 
 
 def names(records: Sequence[Record], varying: Sequence[axes.Axis]) -> list[Column]:
-    """Return the columns that tell the rows apart."""
+    """Return the columns that tell the rows apart; the version stands beside the runtime."""
+    versions = axes.RUNTIME in varying and axes.RUNTIME_VERSION not in varying
     return [
         Column(
             axis.title,
-            tuple(axis.text(record) or fmt.NOTHING for record in records),
+            tuple(
+                _with_version(record) if versions and axis is axes.RUNTIME else text or fmt.NOTHING
+                for record in records
+                for text in [axis.text(record)]
+            ),
             rank=0,
             flexible=not all(axis.text(record).isdecimal() for record in records),
         )
@@ -149,10 +161,15 @@ def names(records: Sequence[Record], varying: Sequence[axes.Axis]) -> list[Colum
     ]
 
 
+def _with_version(record: Record) -> str:
+    both = (axes.RUNTIME.text(record), axes.RUNTIME_VERSION.text(record))
+    return " ".join(filter(None, both)) or fmt.NOTHING
+
+
 def metrics(records: Sequence[Record]) -> list[Column]:
     """Return the measured columns that have anything to show, latency and verdict always."""
     columns = [Column(m.title, tuple(m.texts(records)), m.rank) for m in METRICS]
-    return [column for column in columns if column.rank == 0 or not column.is_empty]
+    return [column for column in columns if column.title in _ALWAYS or not column.is_empty]
 
 
 def total_width(columns: Sequence[Column]) -> int:

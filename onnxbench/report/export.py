@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from onnxbench.report import document, files, flat
 from onnxbench.report.csv_text import csv_text
 from onnxbench.report.markdown import to_markdown
+from onnxbench.report.skipped import row as skipped_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,11 +43,14 @@ def write(
 ) -> None:
     """Write ``records`` to ``path`` in the format of its suffix; replaces the file.
 
-    ``skipped`` (documents of `types.Skip`) appear in Markdown, which is for people to read.
+    ``skipped`` (documents of `types.Skip`) are rows without figures.
 
     Raises UsageError as `check_writable` does, StoreError when the disk fails meanwhile.
     """
     check_writable(path)
     writer = WRITERS[path.suffix.lower()]
-    text = to_markdown(records, skipped) if writer is to_markdown else writer(records)
+    if writer is to_markdown:
+        text = to_markdown(records, skipped)
+    else:
+        text = writer([*records, *map(skipped_row, skipped)])
     files.replace(path, text)

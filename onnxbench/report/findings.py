@@ -40,14 +40,28 @@ def is_ok(record: Record) -> bool:
     return record.get("status") == "ok"
 
 
+def is_result(record: Record) -> bool:
+    """Say whether the latency is one of what was asked for: ok, and no provider but that one."""
+    return is_ok(record) and "fallback" not in record
+
+
+def is_struck(record: Record) -> bool:
+    """Say whether the record has a latency that is shown, and is no result."""
+    return record.get("status") in STRUCK or (is_ok(record) and "fallback" in record)
+
+
 def state(record: Record) -> str:
     """Return the verdict's grade, or the status of a record that is no result."""
+    if is_ok(record) and "fallback" in record:
+        return "fallback"
     status = text_at(record, "status") or "unknown"
     return (text_at(record, "verdict.grade") or "not judged") if status == "ok" else status
 
 
 def failure(record: Record) -> str:
     """Return in one line why a record is no result, and what to type next."""
+    if is_ok(record) and "fallback" in record:
+        return text_at(record, "fallback") or "nodes ran on another provider"
     kind, message, phase = (text_at(record, f"error.{key}") for key in ("kind", "message", "phase"))
     what = ": ".join(part for part in (kind, message) if part)
     what = what or text_at(record, "parity.reason") or text_at(record, "latency.reason")

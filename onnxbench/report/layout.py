@@ -30,6 +30,8 @@ STYLES = {"stable": "green", "noisy": "yellow", "unreliable": "red", "usable": "
 FAILED = "bold red"
 FAILURES = frozenset(get_args(Status)) - {"ok"}
 QUIET = "dim"
+STRUCK = "strike dim"
+"""A number that is no result; it stands in brackets too."""
 
 
 def state_style(state: str) -> str:

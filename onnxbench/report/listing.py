@@ -39,6 +39,8 @@ def plan_listing(plan: Mapping[str, Any]) -> RenderableType:
             "runtime": cell["runtime"],
             "threads": cell["threads"],
             "boundary": cell["boundary"],
+            "precision": "" if cell["precision"] == "model" else cell["precision"],
+            "options": [f"{key}={value}" for key, value in cell["options"].items()],
             "shapes": ", ".join(
                 f"{safe_text(name)} {fmt.shape(shape)}" for name, shape in cell["shapes"].items()
             ),

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from onnxbench.report import axes, columns, findings
+from onnxbench.report import axes, columns, findings, proof
+from onnxbench.report import skipped as skips
 from onnxbench.report.findings import Finding
 from onnxbench.text import PARAGRAPH, safe_text
 
@@ -44,14 +45,15 @@ def _code(text: str) -> str:
 
 def to_markdown(records: Sequence[Record], skipped: Sequence[Mapping[str, object]] = ()) -> str:
     """Return the results table with its caption and findings."""
+    records, unplaced = skips.split(records, skipped)
     if not records:
-        return _list(findings.skips(skipped)) or "Nothing was measured.\n"
+        return _list(findings.skips(unplaced)) or "Nothing was measured.\n"
     split = axes.split(records)
     shown = [*columns.names(records, split.varying), *columns.metrics(records)]
     failures = [
         Finding(findings.name(record, split.varying), findings.failure(record))
         for record in records
-        if not findings.is_ok(record)
+        if not findings.is_result(record)
     ]
     lines = [
         " · ".join(map(literal, [*findings.run_facts(records), *split.constants])),
@@ -68,9 +70,10 @@ def to_markdown(records: Sequence[Record], skipped: Sequence[Mapping[str, object
         _list(
             [
                 *findings.legend(records, split.varying),
+                *proof.legend(records, split.varying),
                 *findings.doubts(records, split.varying),
                 *failures,
-                *findings.skips(skipped),
+                *findings.skips(unplaced),
                 *findings.notes(records, split.varying),
             ]
         ),

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 from rich.text import Text
 
-from onnxbench.report import columns, findings, layout
+from onnxbench.report import columns, findings, layout, proof
+from onnxbench.report import skipped as skips
 from onnxbench.report.axes import split
 from onnxbench.report.columns import Column
 from onnxbench.report.findings import Finding
@@ -37,11 +38,12 @@ def results_table(
     ``skipped``: documents of `types.Skip`. ``reproduce``: the command that repeats the whole run;
     without it the records' own command is shown if they share one.
     """
+    records, unplaced = skips.split(records, skipped)
     if not records:
         nothing = Finding("nothing", "no record: nothing was measured")
-        return layout.definitions([nothing, *findings.skips(skipped)], width)
+        return layout.definitions([nothing, *findings.skips(unplaced)], width)
     axes = split(records)
-    reasons = ["" if findings.is_ok(record) else findings.failure(record) for record in records]
+    reasons = ["" if findings.is_result(record) else findings.failure(record) for record in records]
     numbers = {reason: i + 1 for i, reason in enumerate(dict.fromkeys(filter(None, reasons)))}
     *measured, verdict = columns.metrics(records)
     everything = [*columns.names(records, axes.varying), *measured]
@@ -49,9 +51,10 @@ def results_table(
     hidden = f"{', '.join(dropped)}: no room in {width} columns, but in -o FILE.csv"
     below = [
         *findings.legend(records, axes.varying),
+        *proof.legend(records, axes.varying),
         *findings.doubts(records, axes.varying),
         *(Finding(f"[{i}]", reason) for reason, i in numbers.items()),
-        *findings.skips(skipped),
+        *findings.skips(unplaced),
         *findings.notes(records, axes.varying),
         *([Finding("hidden", hidden)] if dropped else []),
     ]
@@ -75,5 +78,5 @@ def _marked(verdict: Column, reasons: Sequence[str], numbers: Mapping[str, int])
 
 def _styles(record: Record, shown: Sequence[Column]) -> list[str]:
     of_state = layout.state_style(findings.state(record))
-    struck = "strike dim" if record.get("status") in findings.STRUCK else ""
+    struck = layout.STRUCK if findings.is_struck(record) else ""
     return [{"verdict": of_state, "latency": struck}.get(c.title, "") for c in shown]
