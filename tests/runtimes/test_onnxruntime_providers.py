@@ -295,6 +295,25 @@ def test_a_plugin_that_takes_all_is_named_with_its_hash(
     assert found["precision_effective"] is None
 
 
+def test_a_plugin_that_takes_all_and_then_cannot_is_unsupported(
+    ggml: Installed, cache: Path, tmp_path: Path
+) -> None:
+    """It claims every node, a convolution in two dimensions too, and fails in the first run."""
+    shape = (1, 1, 8, 8)
+    model = models.save(
+        tmp_path / "m.onnx",
+        [helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])],
+        [("x", models.FLOAT, shape)],
+        [("y", models.FLOAT, shape)],
+        [("w", np.ones((1, 1, 3, 3), np.float32))],
+    )
+    options = {"library": ggml_library(ggml)}
+    target = target_in(ggml, cache)
+    error = refused(target, "PLUGIN", model, {"x": shape}, options=options)
+    assert (error["status"], error["phase"]) == ("unsupported", "first_run")
+    assert "only 1-D convolutions" in error["message"]
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
