@@ -204,37 +204,46 @@ class _Watch:
     def look(self, tensors: list[Any]) -> None:
         """Run once on ``tensors``, and remember in which types the layers compute."""
         self._tensors = tensors
-        torch, types, operators = self._torch, Counter[str](), self._converted.operators
-
-        class Looker(torch.fx.Interpreter):  # type: ignore[misc]
-            def run_node(self, node: Any) -> Any:
-                value = super().run_node(node)
-                if isinstance(value, torch.Tensor) and node.name in operators:
-                    is_layer = operators[node.name][1] in _LAYERS
-                    kind = str(value.dtype).removeprefix("torch.")
-                    # A model without layers has a type too, which must not outvote theirs.
-                    types[kind] += value.numel() * 1000 if is_layer else 1
-                return value
-
-        with torch.inference_mode():
-            Looker(self._converted.module).run(*tensors)
-        self.types = types
+        self.types = _types(self._torch, self._converted, tensors)
 
     def times(self) -> Counter[str]:
         """Return ns per fx node over `RUNS` runs of the module, one operator after another."""
-        torch, spent = self._torch, Counter[str]()
+        return _times(self._torch, self._converted, self._tensors)
 
-        class Timer(torch.fx.Interpreter):  # type: ignore[misc]
-            def run_node(self, node: Any) -> Any:
-                start = time.perf_counter_ns()
-                value = super().run_node(node)
-                spent[node.name] += time.perf_counter_ns() - start
-                return value
 
-        with torch.inference_mode():
-            for _ in range(RUNS):
-                Timer(self._converted.module).run(*self._tensors)
-        return spent
+def _types(torch: Any, converted: Converted, tensors: list[Any]) -> Counter[str]:
+    """Return output elements per type; those of layers count a thousandfold."""
+    types, operators = Counter[str](), converted.operators
+
+    class Looker(torch.fx.Interpreter):  # type: ignore[misc]
+        def run_node(self, node: Any) -> Any:
+            value = super().run_node(node)
+            if isinstance(value, torch.Tensor) and node.name in operators:
+                is_layer = operators[node.name][1] in _LAYERS
+                kind = str(value.dtype).removeprefix("torch.")
+                # A model without layers has a type too, which must not outvote theirs.
+                types[kind] += value.numel() * 1000 if is_layer else 1
+            return value
+
+    with torch.inference_mode():
+        Looker(converted.module).run(*tensors)
+    return types
+
+
+def _times(torch: Any, converted: Converted, tensors: list[Any]) -> Counter[str]:
+    spent = Counter[str]()
+
+    class Timer(torch.fx.Interpreter):  # type: ignore[misc]
+        def run_node(self, node: Any) -> Any:
+            start = time.perf_counter_ns()
+            value = super().run_node(node)
+            spent[node.name] += time.perf_counter_ns() - start
+            return value
+
+    with torch.inference_mode():
+        for _ in range(RUNS):
+            Timer(converted.module).run(*tensors)
+    return spent
 
 
 def translate(error: Exception) -> Exception:

@@ -28,7 +28,7 @@ def fixed(torch: Any, module: Any, constants: Sequence[Any]) -> Any:
         "OnnxSqueezeDynamicAxes": _squeeze,
         "OnnxUnsqueezeDynamicAxes": _unsqueeze,
     }.get(type(module).__name__)
-    call = make(torch, module, [each.tolist() for each in constants]) if make else None
+    call: Any = make(torch, module, [each.tolist() for each in constants]) if make else None
     if call is None:
         return None
 

@@ -140,7 +140,7 @@ def _gelu(node: Any, _graph: Any) -> Any:
 def _cast_like(node: Any, _graph: Any) -> Any:
     import torch  # noqa: PLC0415
 
-    class CastLike(torch.nn.Module):
+    class CastLike(torch.nn.Module):  # type: ignore[misc]
         def forward(self, value: Any, like: Any) -> Any:
             return value.to(like.dtype)
 

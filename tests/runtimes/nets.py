@@ -9,7 +9,7 @@ from onnx import helper
 
 from onnxbench.targets.local import LocalTarget
 from onnxbench.worker.job import Reference
-from tests.runtimes.models import FLOAT, save
+from tests.runtimes.models import FLOAT, Value, save
 from tests.runtimes.running import declared, facts_of, recipes
 from tests.targets.child import LONG, job, run
 
@@ -38,7 +38,7 @@ def conv(path: Path, dtype: int = FLOAT, opset: int = 18) -> Path:
         ("b", _normal(4).astype(kind)),
         ("axes", np.array([2, 3], np.int64)),
     ]
-    outputs = [("y", dtype, ["N", 4, 8, 6]), ("mean", dtype, ["N", 4])]
+    outputs: list[Value] = [("y", dtype, ["N", 4, 8, 6]), ("mean", dtype, ["N", 4])]
     return save(path, nodes, [("x", dtype, ["N", 3, 8, 6])], outputs, weights, opset)
 
 
@@ -51,12 +51,12 @@ def two_inputs(path: Path) -> Path:
         helper.make_node("Sub", ["b", "dense"], ["sum"]),
         helper.make_node("Split", ["a"], ["upper", "lower"], axis=2, num_outputs=2),
     ]
-    outputs = [
+    outputs: list[Value] = [
         ("lower", FLOAT, ["N", 3, 4, 8]),
         ("sum", FLOAT, ["N", 5]),
         ("upper", FLOAT, ["N", 3, 4, 8]),
     ]
-    inputs = [("a", FLOAT, ["N", 3, 8, 8]), ("b", FLOAT, ["N", 5])]
+    inputs: list[Value] = [("a", FLOAT, ["N", 3, 8, 8]), ("b", FLOAT, ["N", 5])]
     return save(path, nodes, inputs, outputs, [("w", _normal(3, 5))], opset=18)
 
 
@@ -77,7 +77,7 @@ def quantized(path: Path) -> Path:
         helper.make_node("QuantizeLinear", ["c", "s", "z"], ["cq"]),
         helper.make_node("DequantizeLinear", ["cq", "s", "z"], ["y"]),
     ]
-    shape = ["N", 4, 8, 8]
+    shape: list[int | str] = ["N", 4, 8, 8]
     return save(path, nodes, [("x", FLOAT, ["N", 3, 8, 8])], [("y", FLOAT, shape)], weights, 18)
 
 

@@ -188,7 +188,7 @@ def test_an_operator_that_the_converter_lacks_is_named(there: Target, tmp_path: 
     node = helper.make_node("StringSplit", ["x"], ["y", "n"], delimiter=",")
     model = models.save(
         tmp_path / "text.onnx", [node], [("x", TensorProto.STRING, [2])],
-        [("y", TensorProto.STRING, [2, None]), ("n", TensorProto.INT64, [2])], opset=20,
+        [("y", TensorProto.STRING, [2, "parts"]), ("n", TensorProto.INT64, [2])], opset=20,
     )  # fmt: skip
     result = refused(there, model, {"x": (2,)})
     assert result.error is not None

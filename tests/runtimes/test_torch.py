@@ -75,7 +75,7 @@ def test_eager_gives_what_onnx_runtime_gives(
 @pytest.mark.slow
 def test_compiled_gives_what_onnx_runtime_gives(there: Target, tmp_path: Path) -> None:
     model = nets.conv(tmp_path / "conv.onnx")
-    shapes = {"x": (8, 3, 8, 6)}
+    shapes: dict[str, tuple[int, ...]] = {"x": (8, 3, 8, 6)}
     cache = str(tmp_path / "cache")
     first, second = (
         answer(there, COMPILED, model, shapes, boundary=boundary, cache=cache)["facts"]
