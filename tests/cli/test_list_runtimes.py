@@ -104,4 +104,4 @@ def test_in_words_at_80_columns() -> None:
     assert max(map(len, ran.out.splitlines())) <= 80
     assert "onnxbench install mnn" in ran.out
     assert "this Python" in ran.out
-    assert "unverified: no Qualcomm processor has" in ran.out
+    assert "unverified: no" in ran.out

@@ -14,8 +14,7 @@ import pytest
 from onnxbench.environments import choice, installed, interpreter_for, runtime_interpreter
 from onnxbench.environments.installed import Installed, claim, python_of, write_stamp
 from onnxbench.errors import ExportError
-from onnxbench.runtimes.ncnn import NCNN
-from onnxbench.runtimes.onnxruntime import COREML, CPU
+from onnxbench.runtimes import ncnn, onnxruntime
 
 
 def exporter(modules: Sequence[str], environment: str = "", packages: Sequence[str] = ()) -> Any:
@@ -125,6 +124,11 @@ def test_another_home_is_another_answer(
     monkeypatch.setenv("ONNXBENCH_HOME", str(tmp_path / "other"))
     with pytest.raises(ExportError):
         interpreter_for(exporter(["absent"], "torch"))
+
+
+NCNN: Any = ncnn.NCNN
+CPU: Any = onnxruntime.CPU
+COREML: Any = onnxruntime.COREML
 
 
 class TestRuntime:
