@@ -43,7 +43,14 @@ def calibration_document(
             continue
         reason = _why_none(record)
         if reason:
-            missing.append({"case": case.name, "precision": cell["precision"], "reason": reason})
+            missing.append(
+                {
+                    "case": case.name,
+                    "type": case.type,
+                    "precision": cell["precision"],
+                    "reason": reason,
+                }
+            )
         elif case.working_set is not None:
             _keep(bandwidth, case.working_set, _rate(case, record))
         else:
