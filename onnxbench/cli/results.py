@@ -120,6 +120,6 @@ def _print_records(records: "list[Record]", skipped: "list[JsonObject]", *, seve
 
     out = console(sys.stdout)
     if several:
-        out.print(model_by_runtime(records, width=out.width))
+        out.print(model_by_runtime(records, skipped, width=out.width))
     else:
         out.print(results_table(records, skipped, width=out.width))

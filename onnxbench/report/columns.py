@@ -104,6 +104,7 @@ class Metric:
     title: str
     texts: Callable[[Sequence[Record]], list[str]]
     rank: int
+    flexible: bool = False
 
 
 def _counts(path: str) -> Callable[[Sequence[Record]], list[str]]:
@@ -122,7 +123,7 @@ def _counts(path: str) -> Callable[[Sequence[Record]], list[str]]:
 
 
 METRICS = (
-    Metric("computed in", proof.precisions, 0),
+    Metric("type", proof.precisions, 0, flexible=True),
     Metric("told→found", proof.threads, 1),
     Metric("latency", latency, 0),
     Metric("min", _durations("latency.min_ns"), 10),
@@ -168,7 +169,7 @@ def _with_version(record: Record) -> str:
 
 def metrics(records: Sequence[Record]) -> list[Column]:
     """Return the measured columns that have anything to show, latency and verdict always."""
-    columns = [Column(m.title, tuple(m.texts(records)), m.rank) for m in METRICS]
+    columns = [Column(m.title, tuple(m.texts(records)), m.rank, m.flexible) for m in METRICS]
     return [column for column in columns if column.title in _ALWAYS or not column.is_empty]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group
 from rich.text import Text
 
-from onnxbench.report import axes, environment, findings, layout
+from onnxbench.report import axes, environment, findings, layout, proof
 from onnxbench.report import format as fmt
 from onnxbench.report.axes import at, text_at
 from onnxbench.report.columns import half_width
@@ -28,6 +28,8 @@ _MEMORY = {
     "imported_rss_bytes": "RSS after import",
     "uss_bytes": "USS",
     "pss_bytes": "PSS",
+    "weights_bytes": "weights",
+    "working_set_bytes": "working set",
     "device_bytes": "device",
 }
 
@@ -42,8 +44,10 @@ def record_detail(record: Record, *, width: int) -> RenderableType:
         "latency": _latency(record),
         "phases": _phases(record),
         "memory": _memory(record),
+        "conversion": _conversion(record),
         "network": _network(record),
         "placement": _placement(record),
+        "threads": _threads(record),
         "outputs": _outputs(record),
         "verdict": _verdict(record),
         "environment": environment.summary(record.get("environment") or {}),
@@ -162,7 +166,30 @@ def _memory(record: Record) -> list[Finding]:
         reason = "device_reason" if key == "device_bytes" else "reason"
         missing = _missing(str(memory.get(reason, "")))
         lines.append(Finding(label, missing if memory[key] is None else fmt.size(memory[key])))
+    for phase, figures in (memory.get("phases") or {}).items():
+        sizes = (
+            f"{label} {fmt.size(figures[key])}"
+            for key, label in (("rss_bytes", "RSS"), ("uss_bytes", "USS"), ("pss_bytes", "PSS"))
+            if figures.get(key) is not None
+        )
+        if text := _joined(*sizes):
+            lines.append(Finding(f"after {safe_text(phase).replace('_', ' ')}", text))
     return lines
+
+
+def _conversion(record: Record) -> list[Finding]:
+    """Return what the conversion into the runtime's own format took and gave."""
+    conversion: dict[str, Any] = dict(record.get("conversion") or {})
+    if not conversion:
+        return []
+    if (took_ns := conversion.get("duration_ns")) is None:
+        return [Finding("took", _missing(str(conversion.get("reason", ""))))]
+    when = "kept from then" if conversion.get("cached") else "made for this run"
+    lines = [Finding("took", _joined(fmt.duration(took_ns), when))]
+    if conversion.get("bytes") is not None:
+        lines.append(Finding("files", fmt.size(conversion["bytes"])))
+    facts = conversion.get("facts") or {}
+    return lines + [Finding(safe_text(key), safe_text(str(facts[key]))) for key in sorted(facts)]
 
 
 def _network(record: Record) -> list[Finding]:
@@ -195,12 +222,32 @@ def _placement(record: Record) -> list[Finding]:
     for place in record.get("placement") or ():
         nodes = f"{fmt.plural(place['nodes'], 'node')} ({fmt.percent(place['node_share'])})"
         share = place.get("time_share")
-        time = "" if share is None else f"{fmt.percent(share)} of the time"
-        provider = safe_text(place["provider"]).removesuffix("ExecutionProvider")
-        lines.append(Finding(provider, _joined(nodes, time)))
+        unknown = f"time {_missing(place['time_reason'])}" if place.get("time_reason") else ""
+        time = unknown if share is None else f"{fmt.percent(share)} of the time"
+        lines.append(Finding(proof.provider(place), _joined(nodes, time, proof.operators(place))))
+    if fallback := text_at(record, "fallback"):
+        lines.append(Finding("fallback", fallback))
     if effective := text_at(record, "precision_effective"):
-        lines.append(Finding("precision", effective))
+        other = "not the type that the model declares" if proof.computes_otherwise(record) else ""
+        lines.append(Finding("precision", _joined(effective, other)))
     return lines
+
+
+def _threads(record: Record) -> list[Finding]:
+    """Return the threads that were told, found and busy, and what the runtime says of them."""
+    counts = (
+        f"{label} {found}"
+        for label in ("told", "found", "busy")
+        if (found := at(record, f"effective.threads_{label}")) is not None
+    )
+    spinning = at(record, "effective.spinning")
+    said = {True: "yes", False: "no"}.get(spinning, spinning) if spinning is not None else ""
+    lines = [
+        Finding("threads", _joined(*counts)),
+        Finding("control", text_at(record, "effective.threads_control")),
+        Finding("spinning", safe_text(str(said))),
+    ]
+    return [line for line in lines if line.text]
 
 
 def _outputs(record: Record) -> list[Finding]:
@@ -211,10 +258,24 @@ def _outputs(record: Record) -> list[Finding]:
     against = _labelled("against", text_at(record, "parity.reference"))
     errors = (
         f"{label} {parity[key]:.3g}"
-        for key, label in (("max_abs", "largest error"), ("max_rel", "relative"))
+        for key, label in (
+            ("max_abs", "largest error"),
+            ("max_rel", "relative"),
+            ("scale", "largest |reference|"),
+            ("tolerance", "error/scale at most"),
+        )
         if parity.get(key) is not None
     )
     lines = [Finding("parity", _joined(passed, against, *errors, text_at(record, "parity.reason")))]
+    if parity.get("cosine") is not None:
+        lines.append(Finding("cosine", f"{parity['cosine']:.9g}"))
+    if "input_sensitive" in parity:
+        words = {
+            True: "give other outputs, as the reference's do",
+            False: "give the SAME outputs: the input is not read",
+        }
+        same = "gave the reference equal outputs too, so nothing is known"
+        lines.append(Finding("other inputs", words.get(parity["input_sensitive"], same)))  # type: ignore[arg-type]
     if parity.get("deterministic") is not None:
         lines.append(Finding("two runs", "same bytes" if parity["deterministic"] else "differ"))
     if parity.get("nonfinite"):

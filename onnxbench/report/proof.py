@@ -61,7 +61,7 @@ def precisions(records: Sequence[Record]) -> list[str]:
     if not precisions_vary(records):
         return [fmt.NOTHING] * len(records)
     return [
-        (precision(record) or fmt.NOTHING) + (" !" if computes_otherwise(record) else "")
+        (brief(precision(record)) or fmt.NOTHING) + (" !" if computes_otherwise(record) else "")
         for record in records
     ]
 
@@ -126,6 +126,8 @@ def threads(records: Sequence[Record]) -> list[str]:
 def legend(records: Sequence[Record], varying: Sequence[Axis] = ()) -> list[Finding]:
     """Return what the columns of this module mean, and what was left to another provider."""
     found = []
+    if precisions_vary(records):
+        found.append(Finding("type", "what the runtime computed in, as it says when it is asked"))
     if any(map(computes_otherwise, records)):
         found.append(
             Finding("!", "computed in another type than the model's inputs are declared in")

@@ -75,3 +75,46 @@ def test_the_hottest_twenty_operators_and_what_is_left() -> None:
 
 def test_no_operator_at_all() -> None:
     assert render(op_times_table([], width=80)) == "no operator was timed"
+
+
+def test_the_page_shows_what_proves_the_number(make_record: MakeRecord) -> None:
+    record = make_record(
+        artifact={"inputs": [{"name": "data", "dtype": "float", "shape": [1]}]},
+        precision_effective="bfloat16",
+        fallback="2 of 122 nodes ran on CPU",
+        placement=[
+            {"provider": "CUDAExecutionProvider", "nodes": 120, "node_share": 0.98,
+             "time_share": 0.97, "operators": {"Conv": 53, "Add": 16}},
+            {"provider": "CPUExecutionProvider", "nodes": 2, "node_share": 0.02,
+             "time_share": None, "time_reason": "not timed",
+             "operators": {"ai.onnx.ml::Binarizer": 2}},
+        ],
+        parity={"reference": "onnxruntime-cpu", "max_abs": 0.0035, "max_rel": 0.5, "scale": 1.08,
+                "tolerance": 0.01, "cosine": 0.99999, "passed": True, "input_sensitive": True},
+        effective={"threads_told": 2, "threads_found": 1, "threads_busy": 1,
+                   "threads_control": "exact", "spinning": False},
+        memory={"weights_bytes": 100 << 20, "working_set_bytes": 7 << 20, "phases": {
+            "first_run": {"rss_bytes": 300 << 20, "uss_bytes": 200 << 20, "pss_bytes": None}}},
+        conversion={"cached": True, "duration_ns": 2_800_000_000, "bytes": 50 << 20,
+                    "facts": {"converter": "pnnx 1"}},
+    )  # fmt: skip
+    text = render(record_detail(record, width=200), 200)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    for line in (
+        "CUDA 120 nodes (98 %) · 97 % of the time · Conv 53, Add 16",
+        "CPU 2 nodes (2.0 %) · time - (not timed) · ai.onnx.ml::Binarizer 2",
+        "fallback 2 of 122 nodes ran on CPU",
+        "precision bfloat16 · not the type that the model declares",
+        "threads told 2 · found 1 · busy 1",
+        "control exact",
+        "spinning no",
+        "cosine 0.99999",
+        "other inputs give other outputs, as the reference's do",
+        "after first run RSS 300 MiB · USS 200 MiB",
+        "weights 100 MiB",
+        "working set 7.00 MiB",
+        "took 2.80 s · kept from then",
+        "files 50.0 MiB",
+        "converter pnnx 1",
+    ):
+        assert line in lines, text

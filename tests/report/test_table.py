@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.cells import cell_len
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 WIDTHS = pytest.mark.parametrize("width", [80, 100, 160])
 
-SKIP = {
+SKIP: dict[str, Any] = {
     "model": "vgg19",
     "runtime": "cuda",
     "status": "provider-missing",
@@ -219,3 +219,82 @@ def test_a_single_row_is_not_named_again(make_record: MakeRecord) -> None:
     verdict = {"grade": "noisy", "reasons": ["load: others ran"], "advice": "Stop them."}
     text = render(results_table([make_record(verdict=verdict)], width=80), 80)
     assert "noisy    others ran" in text
+
+
+def header(text: str) -> str:
+    return text.split("\n\n")[1].splitlines()[0]
+
+
+def test_a_row_proves_itself(make_record: MakeRecord) -> None:
+    declared = {"inputs": [{"name": "data", "dtype": "float", "shape": [1, 3, 224, 224]}]}
+    cuda = [
+        {"provider": "CUDAExecutionProvider", "nodes": 120, "node_share": 0.98, "time_share": 0.97},
+        {"provider": "CPUExecutionProvider", "nodes": 2, "node_share": 0.02, "time_share": 0.03,
+         "operators": {"TopK": 1, "Cast": 1}},
+    ]  # fmt: skip
+    parity = {"reference": "onnxruntime-cpu", "max_abs": 0.00352, "passed": True}
+    records = [
+        make_record(artifact=declared, effective={"runtime_version": "1.31.1"}),
+        make_record(
+            artifact=declared,
+            cell__runtime="cuda",
+            cell__precision="native",
+            effective={"runtime_version": "1.32.0", "threads_told": 2, "threads_found": 1},
+            precision_effective="bfloat16",
+            placement=cuda,
+            parity=parity,
+            fallback="2 of 122 nodes ran on CPU",
+        ),
+    ]
+    text = render(results_table(records, width=200), 200)
+    first, second = text.split("\n\n")[1].splitlines()[2:]
+    assert "cpu 1.31.1" in first
+    assert "cuda 1.32.0" in second
+    assert " f32 " in first
+    assert " bf16 ! " in second
+    assert "3.5e-03" in second
+    assert "CPU 100 %" in first
+    assert "CUDA 97 % of time, 120/122 nodes" in second
+    assert "2→1" in second
+    assert "(20.9 ms)" in second
+    assert "fallback [1]" in second
+    assert "TopK 1, Cast 1" in text
+    assert "2 of 122 nodes ran on CPU" in text
+    assert "largest |output − onnxruntime-cpu|" in text
+
+
+def test_what_is_as_expected_takes_no_column(make_record: MakeRecord) -> None:
+    text = render(results_table([make_record(), make_record("b")], width=200), 200)
+    assert not {"type", "placement", "max", "told→found"} & set(header(text).split())
+
+
+@WIDTHS
+def test_a_type_is_shown_at_every_width(make_record: MakeRecord, width: int) -> None:
+    records = [
+        make_record(
+            cell__runtime=name,
+            cell__options={"graph_optimization_level": level},
+            cell__batch=batch,
+            precision_effective=found,
+        )
+        for name, found in (("openvino", "bfloat16"), ("ncnn", "float32 (float16 storage)"))
+        for level in ("disable", "all")
+        for batch in (1, 8)
+    ]
+    text = render(results_table(records, width=width), width)
+    assert max(map(cell_len, text.splitlines())) <= width
+    assert text.count("20.9 ms ± 0.4 %") == 8
+    assert "bf16" in text
+
+
+def test_a_skip_that_names_its_cell_is_a_row_of_its_model(make_record: MakeRecord) -> None:
+    records = [make_record("a"), make_record("b")]
+    skip = {**SKIP, "model": "a", "status": "unsupported", "reason": "fixed at 1", "hint": "h"}
+    skip["cell"] = {**records[0]["cell"], "batch": 8}
+    text = render(results_table(records, [skip, SKIP], width=100), 100)
+    rows = text.split("\n\n")[1].splitlines()[2:]
+    assert [row.split()[:2] for row in rows] == [["a", "1"], ["a", "8"], ["b", "1"]]
+    assert rows[1].split()[2] == "-"
+    assert rows[1].endswith("unsupported [1]")
+    assert "[1]      fixed at 1 → h" in text
+    assert "vgg19 on cuda" in text
