@@ -1,8 +1,9 @@
 """MNN on the CPU, through its session interface, from a file that its converter makes of ONNX.
 
 Tried with MNN 3.6.1. Importing it and running a model open no socket and start no process (strace,
-2026-11), nor does converting with ``_tools`` (Python's audit hook). The scripts ``mnnconvert`` and ``mnn`` do both: they install an SDK
-with pip and report each use. Nothing of them, nor of ``MNN.tools``, is imported here.
+2026-11), nor does converting with ``_tools`` (Python's audit hook). The scripts ``mnnconvert`` and
+``mnn`` do both: they install an SDK with pip and report each use. Nothing of them, nor of
+``MNN.tools``, is imported here.
 """
 
 from __future__ import annotations
