@@ -275,7 +275,7 @@ def _outputs(record: Record) -> list[Finding]:
             False: "give the SAME outputs: the input is not read",
         }
         same = "gave the reference equal outputs too, so nothing is known"
-        lines.append(Finding("other inputs", words.get(parity["input_sensitive"], same)))  # type: ignore[arg-type]
+        lines.append(Finding("other inputs", words.get(parity["input_sensitive"], same)))
     if parity.get("deterministic") is not None:
         lines.append(Finding("two runs", "same bytes" if parity["deterministic"] else "differ"))
     if parity.get("nonfinite"):

@@ -35,7 +35,7 @@ from onnxbench.report.skipped import is_row
 from onnxbench.report.skipped import split as with_skips
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from rich.console import RenderableType
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     Slots = dict[tuple[str, ...], dict[tuple[str, ...], Record]]
 
 _PLACE = (DEVICE, RUNTIME, THREADS, OPTIONS, HOST)
-"""What a column stands for."""
+"""What a column stands for; the host is the last."""
 
 _SUBJECT = (MODEL, *WORKLOAD, *DERIVED)
 """What a row stands for."""
@@ -110,14 +110,22 @@ def _slots(records: Sequence[Record]) -> tuple[Slots, int]:
     """Return the newest record of each subject and place, and how many older ones there are."""
     slots: Slots = {}
     older = 0
+    known = dict.fromkeys(_key(record, _PLACE) for record in records if not is_row(record))
     # What was skipped once and measured later was measured.
     for record in sorted(records, key=lambda r: (not is_row(r), str(r.get("created")))):
         row = slots.setdefault(_key(record, _SUBJECT, at(record, "cell.model.sha256")), {})
-        place = _key(record, _PLACE)
-        older += place in row and not is_row(record)
-        row[place] = record
+        for place in _places(record, known):
+            older += place in row and not is_row(record) and not is_row(row[place])
+            row[place] = record
     order = [_key(record, _SUBJECT, at(record, "cell.model.sha256")) for record in records]
     return {key: slots[key] for key in dict.fromkeys(order)}, older
+
+
+def _places(record: Record, known: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return where a record stands. A skip knows no host: it stands at all that fit otherwise."""
+    place = _key(record, _PLACE)
+    fitting = [each for each in known if each[:-1] == place[:-1]] if is_row(record) else []
+    return fitting or [place]
 
 
 def _base_first(slots: Slots) -> list[tuple[str, ...]]:

@@ -161,3 +161,46 @@ def test_an_empty_export_is_still_a_file(tmp_path: Path) -> None:
         export.write([], tmp_path / f"r{suffix}")
     header = next(csv.reader(io.StringIO((tmp_path / "r.csv").read_text())))
     assert header[0] == "schema"
+
+
+@pytest.mark.parametrize("cell", [None, {"model": {"id": "vgg19"}, "runtime": "cuda", "batch": 8}])
+def test_a_skip_is_a_row_without_figures(
+    make_record: MakeRecord, tmp_path: Path, cell: object
+) -> None:
+    skip = {"model": "vgg19", "runtime": "cuda", "status": "unsupported", "reason": "why",
+            "hint": "what to do", "cell": cell}  # fmt: skip
+    for kind in ("csv", "jsonl", "md"):
+        export.write([make_record()], tmp_path / f"r.{kind}", [skip])
+    with (tmp_path / "r.csv").open(newline="") as file:
+        _, row = csv.DictReader(file)
+    assert (row["model_id"], row["runtime"], row["status"]) == ("vgg19", "cuda", "unsupported")
+    assert (row["latency_median_ns"], row["latency_reason"]) == ("", "why")
+    assert (row["error_message"], row["error_hint"]) == ("why", "what to do")
+    line = json.loads((tmp_path / "r.jsonl").read_text().splitlines()[1])
+    assert (line["status"], line["cell"]["runtime"]) == ("unsupported", "cuda")
+    assert line["latency"]["median_ns"] is None
+    assert "why" in (tmp_path / "r.md").read_text()
+
+
+def test_what_proves_a_row_is_in_the_file(make_record: MakeRecord) -> None:
+    record = make_record(
+        fallback="2 of 122 nodes",
+        effective={"runtime_version": "2026.4", "threads_told": 2, "threads_found": 1},
+        parity={"reference": "onnxruntime-cpu", "cosine": 0.5, "input_sensitive": True},
+        conversion={"cached": False, "duration_ns": 5, "bytes": 7},
+    )
+    header, (row,) = flat.rows([record])
+    found = dict(zip(header, row, strict=True))
+    for name, value in {
+        "runtime_version": "2026.4",
+        "fallback": "2 of 122 nodes",
+        "threads_told": 2,
+        "threads_found": 1,
+        "parity_cosine": 0.5,
+        "parity_input_sensitive": True,
+        "conversion_cached": False,
+        "conversion_duration_ns": 5,
+        "conversion_bytes": 7,
+        "precision_effective": "float32",
+    }.items():
+        assert found[name] == value

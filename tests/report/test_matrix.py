@@ -179,7 +179,8 @@ def test_an_emulated_device_is_stamped_and_never_compared(make_record: MakeRecor
 
 
 def test_a_skip_is_a_cell_with_its_reason(make_record: MakeRecord) -> None:
-    records = [make_record(cell__runtime="cpu"), make_record(cell__runtime="tract")]
+    host = {"host": {"id": "aaaa"}}
+    records = [make_record(cell__runtime=name, environment=host) for name in ("cpu", "tract")]
     cell = {**records[0]["cell"], "batch": 8, "inputs": "", "shapes": {}}
     skip = {
         "model": "alexnet",
