@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections import Counter
@@ -158,6 +159,8 @@ class TorchEngine:
         self.run = _not_bound
         self._call = _not_bound
         self._watch = None
+        del self._converted
+        gc.collect()  # a module and its fx graph refer to one another
 
     def _profiled(self) -> dict[str, int]:
         with self._torch.profiler.profile(

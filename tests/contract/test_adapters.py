@@ -59,6 +59,19 @@ class TestTract(InEnvironment):
     adapter = "onnxbench.runtimes.tract:TRACT"
 
 
+class TestLiteRt(InEnvironment):
+    adapter = "onnxbench.runtimes.litert:LITERT"
+
+
+class TestTorch(InEnvironment):
+    adapter = "onnxbench.runtimes.torch:TORCH"
+
+
+@pytest.mark.slow  # every process compiles C++
+class TestTorchCompile(InEnvironment):
+    adapter = "onnxbench.runtimes.torch:TORCH_COMPILE"
+
+
 @pytest.mark.parametrize("name", ABSENT)
 def test_what_cannot_run_here_says_why(name: str, tmp_path: Path) -> None:
     reference = f"{ONNX_RUNTIME}:{name}"
