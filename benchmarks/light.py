@@ -10,8 +10,9 @@ from onnxbench.cli.request import choices
 from onnxbench.errors import PlanError
 from onnxbench.exporting import Exports
 from onnxbench.intake import take_in
-from onnxbench.plan import Plan, Sweep, make_plan
+from onnxbench.plan import Plan, make_plan
 from onnxbench.probes import cpu, host
+from onnxbench.sweep import Sweep
 from onnxbench.types import Limits, ModelSpec, Sampling
 from onnxbench.workload import Ask
 

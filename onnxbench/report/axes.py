@@ -126,6 +126,8 @@ def split(
         follows = axis.derived and told_apart(records, axis, varying)
         if axis in always or (len(values) > 1 and not follows):
             varying.append(axis)
+        elif axis is RUNTIME_VERSION and RUNTIME in varying:
+            continue  # said beside each runtime
         elif len(values) == 1 and axis.phrase:
             constants.append(axis.phrase.format(values.pop()))
     return Split(tuple(varying), tuple(constants))

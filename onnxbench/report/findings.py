@@ -75,7 +75,11 @@ def _with_hint(text: str, hint: str) -> str:
 
 def name(record: Record, varying: Sequence[Axis] = ()) -> str:
     """Return how a row is called in a sentence: "resnet50 (threads 2, batch 8)"."""
-    rest = [axis.phrase.format(axis.text(record)) for axis in varying if axis is not MODEL]
+    rest = [
+        axis.phrase.format(text)
+        for axis in varying
+        if axis is not MODEL and (text := axis.text(record))
+    ]
     model = MODEL.text(record) or "unnamed"
     return f"{model} ({', '.join(rest)})" if rest else model
 

@@ -139,6 +139,7 @@ def legend(records: Sequence[Record], varying: Sequence[Axis] = ()) -> list[Find
     }
     if references:
         found.append(Finding("error", f"largest |output − {' or '.join(sorted(references))}|"))
+    found += _unjudged(records, varying)
     for record in records:
         places = record.get("placement") or []
         left = [place for place in places if provider(place) == "CPU" and len(places) > 1]
@@ -149,3 +150,13 @@ def legend(records: Sequence[Record], varying: Sequence[Axis] = ()) -> list[Find
     if any(at(record, "cell.device.emulated") for record in records):
         found.append(Finding("emulated", "an emulated device: its time says nothing of a real one"))
     return found
+
+
+def _unjudged(records: Sequence[Record], varying: Sequence[Axis]) -> list[Finding]:
+    """Return which results' outputs were compared with nothing, and why."""
+    rows: dict[str, list[str]] = {}
+    for record in records:
+        reason = text_at(record, "parity.reason")
+        if findings.is_result(record) and at(record, "parity.passed") is None and reason:
+            rows.setdefault(reason, []).append(findings.name(record, varying))
+    return [Finding("outputs", f"{findings.names(of)}: {reason}") for reason, of in rows.items()]

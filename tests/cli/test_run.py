@@ -73,6 +73,42 @@ def test_options_reach_the_runtime_and_tell_cells_apart(relu: Path) -> None:
     assert "no_such_option" in ran.records[0]["error"]["message"]
 
 
+def test_a_sweep_of_options_shapes_and_precisions(relu: Path) -> None:
+    ran = measure(relu, "--set", "graph_optimization_level=disable,all", "-t", "1,2", "--shape",
+                  "x:1x4,2-4*2x4", "--precision", "model,native")  # fmt: skip
+    cells = [record["cell"] for record in ran.records]
+    found = {
+        (
+            c["shapes"]["x"][0],
+            c["threads"],
+            c["precision"],
+            c["options"]["graph_optimization_level"],
+        )
+        for c in cells
+    }
+    assert len(cells) == len(found) == 3 * 2 * 2 * 2
+    assert {record["status"] for record in ran.records} == {"ok"}
+    assert {record["effective"]["threads_told"] for record in ran.records} == {1, 2}
+    assert len({record["reproduce"] for record in ran.records}) == len(cells)
+
+
+def test_a_sweep_of_dims_and_an_option_of_one_runtime(relu: Path) -> None:
+    ran = measure(relu, "--dim", "N=1-4*2", "--set", "cpu.graph_optimization_level=basic")
+    assert [record["cell"]["shapes"]["x"] for record in ran.records] == [[1, 4], [2, 4], [4, 4]]
+    assert {record["cell"]["options"]["graph_optimization_level"] for record in ran.records} == {
+        "basic"
+    }
+    again = onnxbench(*shlex.split(ran.records[1]["reproduce"])[1:], "--dry-run", "--json")
+    assert again.document["plan"]["cells"] == [ran.records[1]["cell"]]
+
+
+def test_an_allowed_fallback_is_reproduced(relu: Path) -> None:
+    (record,) = measure(relu, "--allow-fallback").records
+    assert record["status"] == "ok"
+    assert "fallback" not in record, "every node was where it was asked for"
+    assert "--allow-fallback" in record["reproduce"]
+
+
 def test_operators_are_timed_in_a_process_of_their_own(models: Path) -> None:
     ran = measure(models / "linear.onnx", "--op-times")
     rows = ran.records[0]["op_times"]
@@ -121,6 +157,26 @@ def test_what_cannot_be_made_is_skipped_with_a_reason(models: Path) -> None:
     assert skip["hint"]
     nothing = measure(models / "fixed.onnx", "-b", "8", code=4)
     assert nothing.records == []
+
+
+def test_what_is_skipped_is_a_row_in_the_table_and_in_files(models: Path, place: Path) -> None:
+    ran = onnxbench("run", models / "fixed.onnx", "-b", "1,8", "-o", place / "out.csv", *SHORT)
+    assert ran.code == 0, ran.err
+    (row,) = (line for line in ran.out.splitlines() if "unsupported" in line)
+    assert row.split() == ["fixed.onnx", "8", *row.split()[2:-2], "unsupported", "[1]"]
+    assert set(row.split()[2:-2]) == {"-"}
+    assert "[1]" in ran.out
+    assert "the batch is fixed at 1" in ran.out
+    measured, skipped = csv.DictReader(io.StringIO((place / "out.csv").read_text(), newline=""))
+    assert (measured["status"], skipped["status"]) == ("ok", "unsupported")
+    assert (skipped["batch"], skipped["latency_median_ns"]) == ("8", "")
+    assert "fixed at 1" in skipped["error_message"]
+    other = measure(models / "fixed.onnx", "-b", "1")
+    assert other.records
+    matrix = onnxbench("report", "all")
+    (cell,) = (line for line in matrix.out.splitlines() if line.startswith("fixed.onnx  8"))
+    assert cell.split() == ["fixed.onnx", "8", "-", "[1]"]
+    assert "unsupported: the batch is fixed at 1" in matrix.out
 
 
 def test_failures_and_successes_give_3(relu: Path, place: Path) -> None:

@@ -298,3 +298,18 @@ def test_a_skip_that_names_its_cell_is_a_row_of_its_model(make_record: MakeRecor
     assert rows[1].endswith("unsupported [1]")
     assert "[1]      fixed at 1 → h" in text
     assert "vgg19 on cuda" in text
+
+
+def test_outputs_that_nothing_was_compared_with_are_told(make_record: MakeRecord) -> None:
+    reason = "not compared: placeholder weights"
+    parity = {"reference": None, "max_abs": None, "passed": None, "reason": reason}
+    records = [make_record(), make_record(cell__runtime="tract", parity=parity)]
+    text = render(results_table(records, width=100), 100)
+    assert f"alexnet (runtime tract): {reason}" in text
+
+
+def test_a_version_is_that_of_its_runtime(make_record: MakeRecord) -> None:
+    versions = {"runtime_version": "1.31.1"}
+    records = [make_record(effective=versions), make_record(cell__runtime="tract")]
+    assert "runtime version" not in render(results_table(records, width=100), 100)
+    assert "runtime version 1.31.1" in render(results_table(records[:1], width=100), 100)
