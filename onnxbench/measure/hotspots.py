@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from onnxbench.measure.roofline import Bound, Ceilings, Family
     from onnxbench.types import JsonObject, OpTime
 
-_SUFFIX = re.compile(r"_nchwc$")
-"""What ONNX Runtime appends to the name of a tensor when it changes the layout of its kernel."""
+_SUFFIX = re.compile(r"(_nchwc|\.matmatmul|\.low|\.prefused|\.low\.prefused)$")
+"""What is appended to a name when the kernel is chosen: by ONNX Runtime, the others by tract."""
 
 _PRODUCT = re.compile(r"conv|gemm|matmul|connected|inner_?product|dense|attention|lstm|gru|rnn|"
                       r"einsum|brgemm", re.IGNORECASE)  # fmt: skip
@@ -107,11 +107,8 @@ def _bound(found: Ceilings, graph: _Graph, nodes: frozenset[int]) -> Bound:
 def _kernels(op_times: Sequence[OpTime], graph: _Graph) -> list[_Kernel]:
     ends = [graph.find(row["name"]) for row in op_times]
     named = frozenset(name for end in ends if end for name in end.tensors)
-    # A kernel that multiplies may go on where it is named: a sum and an activation fused later.
-    followers = [
-        graph.followers(end, named) if end and _PRODUCT.search(row["op"]) else []
-        for row, end in zip(op_times, ends, strict=True)
-    ]
+    # A kernel may go on where its name ends: a sum and an activation that were fused later.
+    followers = [graph.followers(end, named) if end else [] for end in ends]
     rivals = Counter(i for chain in followers for i in chain)
     made = named | {name for i in rivals for name in graph.nodes[i]["outputs"]}
     kernels = []
@@ -176,14 +173,19 @@ class _Graph:
                 self._takers.setdefault(name, []).append(i)
 
     def find(self, name: str) -> _End | None:
-        """Return what the kernel ``name`` is named after: a node, else a tensor."""
+        """Return what the kernel ``name`` is named after: a node, else a tensor.
+
+        OpenVINO names all that it has fused, in one list with commas: the last one counts.
+        """
         for each in (name, _SUFFIX.sub("", name)):
             if each in self._named:
                 node = self._named[each]
                 return _End(node, tuple(self.nodes[node]["outputs"]))
             if each in self._maker:
                 return _End(self._maker[each], (each,))
-        return None
+        parts = name.split(",")
+        ends = [end for part in parts if len(parts) > 1 and (end := self.find(part))]
+        return max(ends, default=None, key=lambda end: end.node)
 
     def followers(self, end: _End, named: frozenset[str]) -> list[int]:
         """Return the nodes after ``end`` that no kernel is named after and a product's may fuse."""

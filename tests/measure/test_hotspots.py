@@ -83,6 +83,22 @@ def test_a_kernel_that_kept_its_first_name_computes_what_no_other_is_named_after
     assert found["pool"]["nodes"] == ["pool"]
 
 
+def test_a_sum_may_be_a_kernel_that_goes_on_with_its_activation() -> None:
+    """MNN fuses both and keeps the name of the sum."""
+    found = rows(kernel("b", "Convolution", 9), kernel("s", "BinaryOp", 9), kernel("p", "Pool", 5))
+    assert found["s"]["nodes"] == ["sum", "relu"]
+    assert found["p"]["nodes"] == ["pool"]
+
+
+@pytest.mark.parametrize(
+    "name", ["Multiply_9067,sum,relu", "relu.low.prefused", "r_nchwc", "conv_b.matmatmul"]
+)
+def test_names_as_runtimes_write_them(name: str) -> None:
+    """OpenVINO lists what it has fused, tract and ONNX Runtime append to the last name."""
+    found = rows(kernel("a_bn", "Convolution", 9), kernel(name, "Convolution", 9))
+    assert found[name]["nodes"] == ["conv_b", "sum", "relu"]
+
+
 def test_a_sum_of_two_products_is_of_neither() -> None:
     nodes = [
         node("left", "Conv", ["x"], "a", macs=1),
