@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import operator
-import sys
 import warnings
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
 _BY_VALUE = ("NonZero", "NonMaxSuppression", "TopK", "Unique", "Compress")
 """Operators whose outputs' shapes may depend on values: with one of them, no shape is constant."""
-
-_declared: list[Any] = []  # a torch library withdraws its operators when it is collected
 
 
 class Converted:
@@ -58,7 +55,12 @@ def convert(
     torch: Any, path: str, shapes: Mapping[str, Sequence[int]], outputs: Sequence[str]
 ) -> Converted:
     """Return the model in ``path`` for inputs of ``shapes``. Raises Unsupported, NotInstalled."""
-    onnx, onnx2torch = _libraries(torch)
+    try:
+        import onnx  # noqa: PLC0415 - of the runtime's environment
+
+        from onnxbench.runtimes._torch_libraries import onnx2torch  # noqa: PLC0415
+    except ImportError as error:
+        raise NotInstalled(str(error), "onnxbench install torch") from error
     model = with_shapes(onnx, path, shapes)
     registry = importlib.import_module("onnx2torch.node_converters.registry")
     _torch_operators.prepare(onnx, registry, model)
@@ -82,30 +84,6 @@ def convert(
             f"onnx2torch: {type(error).__name__}: {error}", "it cannot convert this model"
         ) from error
     return Converted(module, inputs, examples, operators)
-
-
-def _libraries(torch: Any) -> tuple[Any, Any]:
-    """Return onnx and onnx2torch.
-
-    onnx2torch imports torchvision, whose import fails beside a torch that it was not compiled for
-    unless somebody declares two operators; no network here has them.
-    """
-    try:
-        onnx = importlib.import_module("onnx")
-        try:
-            return onnx, importlib.import_module("onnx2torch")
-        except RuntimeError as error:
-            if "torchvision::nms" not in str(error):
-                raise
-        for name in [n for n in sys.modules if n.split(".")[0] in ("torchvision", "onnx2torch")]:
-            del sys.modules[name]
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _declared.append(library)
-        return onnx, importlib.import_module("onnx2torch")
-    except ImportError as error:
-        raise NotInstalled(str(error), "onnxbench install torch") from error
 
 
 def _examples(torch: Any, onnx: Any, model: Any, names: Sequence[str]) -> list[Any]:

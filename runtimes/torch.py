@@ -29,7 +29,7 @@ class Torch:
     """The adapter behind the runtime name ``torch``: eager mode, in `torch.inference_mode`."""
 
     name = "torch"
-    modules = ("torch", "onnx")
+    modules = ("torch", "onnx", "onnxbench.runtimes._torch_libraries")
     distributions = ("torch", "onnx2torch")
     environment = "torch"
     provider = PROVIDER
