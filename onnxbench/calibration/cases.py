@@ -12,6 +12,7 @@ Each is a chain, so that what a call costs and what crosses the boundary are a s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ CACHES = 4
 """A working set of so many last-level caches keeps no more than a fourth of itself in it."""
 
 LINKS = 8
-COLUMNS = 1024
+PLANE = (32, 32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +120,10 @@ def memory_cases(cache_bytes: int | None, available_bytes: int | None) -> list[C
     for working_set in (*(each for each in WORKING_SETS if each < largest), largest):
         name = f"{working_set >> 10}KiB"
         side = int((working_set / LINKS / 4) ** 0.5) // 16 * 16
-        rows = working_set // 2 // 4 // COLUMNS
+        rows = working_set // 2 // 4 // prod(PLANE)
         made: tuple[tuple[Kind, int, int], ...] = (
             ("weights", LINKS * side * side * 4, side),
-            ("activations", 2 * LINKS * rows * COLUMNS * 4, rows),
+            ("activations", 2 * LINKS * rows * prod(PLANE) * 4, rows),
         )
         found += [
             Case(f"{kind}-{name}", kind, "float32", moved, (size,), working_set)
@@ -166,14 +167,16 @@ def _activations(case: Case) -> ModelProto:
 
     (rows,) = case.sizes
     chain = _Chain(case.type)
-    bounds = [chain.constant(name, [value]) for name, value in (("first", 0), ("last", 1))]
+    slice_ = (("first", 0), ("last", 1), ("axis", 1))
+    bounds = [chain.constant(name, [value]) for name, value in slice_]
     heads = []
     for link in range(LINKS):
         chain.node("Relu" if link % 2 == 0 else "Neg", [chain.last])
         heads.append(f"head{link}")
         chain.nodes.append(helper.make_node("Slice", [chain.last, *bounds], [heads[-1]]))
-    chain.node("Concat", heads, axis=0)
-    return chain.model((rows, COLUMNS), (LINKS, COLUMNS))
+    chain.node("Concat", heads, axis=1)
+    # An image without a batch, for not every runtime can slice along a first axis.
+    return chain.model((1, rows, *PLANE), (1, LINKS, *PLANE))
 
 
 _MAKERS = {"matmul": _matmul, "conv": _conv, "weights": _weights, "activations": _activations}

@@ -41,7 +41,7 @@ def calibration_document(
         case = cases.get(cell["model"]["id"])
         if case is None or (cell["runtime"], cell["threads"]) != (runtime, threads):
             continue
-        reason = _why_none(record)
+        reason = _why_none(case, record)
         if reason:
             missing.append(
                 {
@@ -76,12 +76,12 @@ def _keep(best: dict[Any, JsonObject], key: int | str, rate: JsonObject) -> None
         best[key] = rate
 
 
-def _why_none(record: Record) -> str:
+def _why_none(case: Case, record: Record) -> str:
     """Return why a record gives no rate, "" if it does."""
     if record["status"] != "ok":
         error = record["error"]
         return f"{record['status']}: {error['message']}" if error else record["status"]
-    if not record["precision_effective"]:
+    if case.working_set is None and not record["precision_effective"]:
         return "the runtime does not tell in which precision it computed"
     return ""
 

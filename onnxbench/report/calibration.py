@@ -46,7 +46,7 @@ def _one(document: JsonObject, width: int) -> list[RenderableType]:
     if ceilings:
         what, rates, intervals, cases, records = zip(*ceilings, strict=True)
         columns = [
-            Column("ceiling", what, 0, flexible=True),
+            Column("ceiling", what, 0),
             Column("rate", tuple(fmt.align(rates)), 0),
             Column("95 % interval", tuple(fmt.align(intervals)), 1),
             Column("network", cases, 2, flexible=True),
