@@ -58,21 +58,23 @@ class Ceilings:
         rivals: Sequence[Family] = FAMILIES if family == "conv" else (family,)
         return 2 * macs / max(self.flops_per_s.get(each, 0.0) for each in rivals)
 
-    def memory_s(self, moved_bytes: float) -> float:
-        """Return the least seconds in which ``moved_bytes``, each counted once, can be moved.
+    def memory_s(self, moved_bytes: float, passes: int = 1) -> float:
+        """Return the least seconds in which ``moved_bytes`` can be moved.
 
-        Never faster than any working set of at least this size was; and of what exceeds the
-        last-level cache, all must come from main memory, whatever was used last. Raises NoCeiling.
+        ``passes``: how often they may be the same ones, 2 for what is read and written in place.
+        Never faster than any working set of at least their size was; and of what exceeds the
+        last-level cache, all passes through main memory, whatever was used last. Raises NoCeiling.
         """
         if not moved_bytes:
             return 0.0
         if not self.bandwidth:
             raise NoCeiling("the memory bandwidth is not known")
         moved = moved_bytes * self.bytes_share
-        smaller = sum(working_set <= moved for working_set, _ in self.bandwidth)
+        smaller = sum(working_set <= moved / passes for working_set, _ in self.bandwidth)
         rate = max(rate for _, rate in self.bandwidth[max(0, smaller - 1) :])
-        missed = 0.0 if self.cache_bytes is None else max(0.0, moved - self.cache_bytes)
-        return max(moved / rate, missed / self.bandwidth[-1][1])
+        if self.cache_bytes is None:
+            return moved / rate
+        return max(moved / rate, (moved - passes * self.cache_bytes) / self.bandwidth[-1][1])
 
 
 class Bound(NamedTuple):
@@ -102,8 +104,14 @@ class Work(NamedTuple):
 
 
 def node_bound(ceilings: Ceilings, work: Work) -> Bound:
-    """Return the bound of one node of ``work``. Raises NoCeiling."""
-    return Bound(ceilings.compute_s(work.family, work.macs), ceilings.memory_s(work.moved_bytes))
+    """Return the bound of one node of ``work``; one without MACs may work in place.
+
+    Raises NoCeiling.
+    """
+    passes = 1 if work.macs else 2
+    return Bound(
+        ceilings.compute_s(work.family, work.macs), ceilings.memory_s(work.moved_bytes, passes)
+    )
 
 
 def unfused_s(ceilings: Ceilings, works: Iterable[Work]) -> float:
