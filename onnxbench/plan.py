@@ -61,7 +61,8 @@ class Choice:
     hash of the worker bundle that serves it.
 
     ``build``: the distributions and versions that make it up. ``device``: where it computes, None
-    for the processor. The rest is as in `PlannedCell`.
+    for the processor. ``build_s``: how long loading may take at least. The rest is as in
+    `PlannedCell`.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Choice:
     provider: str = ""
     converter: int | None = None
     device: Device | None = None
+    build_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +233,7 @@ def _cross(
                 artifact,
                 made,
                 choice.adapter,
-                _limits_for(artifact, limits),
+                _limits_for(artifact, limits, choice),
                 source=candidate.spec.source,
                 runtime_build=choice.build,
                 worker=choice.worker,
@@ -306,9 +308,14 @@ def _draft(candidate: Candidate, choice: Choice, device: Device, sweep: Sweep) -
     )
 
 
-def _limits_for(artifact: Artifact, limits: Limits) -> Limits:
-    """Return ``limits`` with room to read a large model: 20 MB/s is slower than any SD card."""
-    return replace(limits, build_s=limits.build_s + artifact.bytes / 20e6)
+def _limits_for(artifact: Artifact, limits: Limits, choice: Choice) -> Limits:
+    """Return ``limits`` with room to read a large model: 20 MB/s is slower than any SD card.
+
+    A runtime that needs longer to load has it, unless the user said how long that may be.
+    """
+    is_default = limits.build_s == Limits().build_s
+    build_s = max(limits.build_s, choice.build_s) if is_default else limits.build_s
+    return replace(limits, build_s=build_s + artifact.bytes / 20e6)
 
 
 def _missing(model_id: str, choice: Choice) -> Skip:

@@ -116,7 +116,9 @@ class RuntimeAdapter(Protocol):
     ``distributions``: packages whose versions name the runtime's build, the first one its own.
     ``environment``: the name that ``onnxbench install`` knows an environment by which holds them.
     ``provider``: the provider of `Engine.placement` that every node has to run on; without it no
-    node is asked where it ran. ``device``: ``cpu`` (the default) or ``cuda``.
+    node is asked where it ran. ``device``: ``cpu`` (the default) or ``cuda``. ``build_s``: seconds
+    that loading may take where two minutes are not enough. ``only_named``: True for what cannot run
+    without a setting, so that ``--runtime all`` leaves it out.
     """
 
     name: str

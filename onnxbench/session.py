@@ -36,9 +36,11 @@ if TYPE_CHECKING:
     from onnxbench.store import Store
     from onnxbench.types import (
         Artifact,
+        ChildMode,
         ChildResult,
         JsonObject,
         Limits,
+        ParityDoc,
         PlannedCell,
         Record,
         Sampling,
@@ -127,7 +129,7 @@ class _Ended(Exception):
 class _Ran:
     """What is remembered of a stored child; its samples stay in the store."""
 
-    mode: Mode
+    mode: ChildMode
     block: int
     status: Status
     median_ns: float | None
@@ -151,7 +153,7 @@ class _Progress:
     reference: Reference | None = None
     no_reference: str = ""
 
-    def has(self, mode: Mode, block: int) -> bool:
+    def has(self, mode: ChildMode, block: int) -> bool:
         """Tell whether the child of this block is there already, ok or beyond a retry."""
         tries = [ran for ran in self.ran if ran.mode == mode and ran.block == block]
         return any(ran.status not in RETRIED for ran in tries) or len(tries) > 1
@@ -316,7 +318,7 @@ class _Run:
             self._references[key] = ask(oracles, planned, job, folder, run)
         progress.reference, progress.no_reference = self._references[key]
 
-    def _child(self, progress: _Progress, mode: Mode, block: int) -> None:
+    def _child(self, progress: _Progress, mode: ChildMode, block: int) -> None:
         """Run the child of one block, and once more if it crashed."""
         while not progress.has(mode, block):
             self._check_bounds()
@@ -455,10 +457,14 @@ def _why_not_compared(planned: PlannedCell) -> str:
 
 def _say_why_unjudged(result: ChildResult, reason: str) -> None:
     """Put into a facts child's parity why its outputs were compared with nothing."""
-    found = result.measurement.get("parity") if result.measurement is not None else None
-    if found is not None and reason and found["reference"] == "self":
-        found.update(reference=None, passed=None, max_abs=None, max_rel=None, top1_agree=None)
-        found.update(top1_reason=safe_text(reason, 300), reason=safe_text(reason, 300))
+    if result.measurement is None or not reason:
+        return
+    found = result.measurement.get("parity", {})
+    if found.get("reference") == "self":
+        said = safe_text(reason, 300)
+        unknown: ParityDoc = {"reference": None, "passed": None, "max_abs": None, "max_rel": None}
+        why: ParityDoc = {"top1_agree": None, "top1_reason": said, "reason": said}
+        result.measurement["parity"] = {**found, **unknown, **why}
 
 
 def _artifact_document(artifact: Artifact) -> JsonObject:

@@ -45,6 +45,9 @@ Grade = Literal["stable", "usable", "noisy", "unreliable"]
 PHASES = ("import", "load", "first_run", "warmup")
 """The phases that a record tells apart, in the order in which they happen."""
 
+ChildMode = Literal["convert", "facts", "timed", "op-times"]
+"""What a child of a cell is for."""
+
 JsonObject = dict[str, Any]
 
 
@@ -587,7 +590,8 @@ class ParityDoc(TypedDict, total=False):
 
     ``nonfinite``: output elements that are NaN or infinite; ``deterministic``: two runs on the
     same inputs gave the same bytes. ``scale``: largest |reference|; ``tolerance``: most that
-    ``max_abs / scale`` may be; ``cosine``: of the angle between the outputs, the least over them;
+    ``max_abs / scale`` may be; ``declared``: the narrowest type that the graph computes in;
+    ``cosine``: of the angle between the outputs, the least over them;
     ``input_sensitive``: other inputs gave other outputs, None where the reference's were equal too.
     """
 
@@ -605,6 +609,7 @@ class ParityDoc(TypedDict, total=False):
     tolerance: float
     cosine: float | None
     input_sensitive: bool | None
+    declared: str
 
 
 class OpTime(TypedDict):
@@ -677,7 +682,7 @@ class Child:
 
     cell_id: str
     block: int
-    mode: Literal["convert", "facts", "timed", "op-times"]
+    mode: ChildMode
     result: ChildResult
 
 

@@ -55,6 +55,7 @@ CONFIG_FLAGS = (
 CONFIG_KEYS = (
     *CONFIG_FLAGS,
     "session.dynamic_block_base",
+    "session.qdq_matmulnbits_accuracy_level",
     "session.intra_op_thread_affinities",
     "optimization.minimal_build_optimizations",
     "optimization.disable_specified_optimizers",
@@ -65,6 +66,14 @@ The flags are "0" or "1"; ONNX Runtime takes any other text for one of the two w
 """
 
 _TRUE, _FALSE = {"1", "true", "on", "yes"}, {"0", "false", "off", "no"}
+
+
+FOR_MODEL = {"session.qdq_matmulnbits_accuracy_level": "1"}
+"""Settings of every session under precision ``model``.
+
+By default a product of floats with weights that a DequantizeLinear gives rounds its floats to INT8
+(4e-3 off, against 4e-7 at level 1, which is float32; measured with 1.31.1).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +99,7 @@ def choose(profile: ProviderProfile, request: BuildRequest) -> Choice:
     found = Choice({}, {}, {}, {})
     if request.precision == "model":
         found.provider.update(profile.for_model)
+        found.session.update(FOR_MODEL)
     if profile.threads_option:
         found.provider[profile.threads_option] = str(request.threads)
     for name, value in request.options.items():

@@ -39,7 +39,8 @@ class ProviderProfile:
     ``fixed_shapes``: it takes graphs without open dims alone; they are fixed to the cell's shapes.
     ``emulated_on``: machines on which an emulator of its device answers.
     ``memory``: where bound values lie. ``compiles``: it fuses its nodes into kernels of its own,
-    which do not say in which type they compute.
+    which do not say in which type they compute. ``build_s``/``only_named``: as in
+    `onnxbench.protocols.RuntimeAdapter`.
     """
 
     name: str
@@ -67,6 +68,8 @@ class ProviderProfile:
     boundaries: tuple[Boundary, ...] = ("host", "device")
     memory: str = "cpu"
     compiles: bool = False
+    build_s: float = 0.0
+    only_named: bool = False
     unverified: str = ""
 
     @property
@@ -151,6 +154,7 @@ TENSORRT = ProviderProfile(
     nvidia=True,
     libraries=("libnvinfer.so.10", "libnvonnxparser.so.10", *_CUDA_LIBRARIES),
     own=("engine_cache",),
+    build_s=1800.0,
     options=(
         "device_id",
         "trt_auxiliary_streams",
@@ -326,6 +330,7 @@ PLUGIN = ProviderProfile(
     distributions=("onnxruntime",),
     any_build=True,
     own=("library", "provider_name", "ep_device", "cpus"),
+    only_named=True,
     compiles=True,
     boundaries=("host",),
 )

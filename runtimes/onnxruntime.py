@@ -51,6 +51,16 @@ class OnnxRuntime:
         return self.profile.provider
 
     @property
+    def build_s(self) -> float:
+        """Seconds that creating a session may take; 0.0 for the default."""
+        return self.profile.build_s
+
+    @property
+    def only_named(self) -> bool:
+        """Whether it cannot run without a setting."""
+        return self.profile.only_named
+
+    @property
     def device(self) -> str:
         """The kind of device that computes."""
         return self.profile.device

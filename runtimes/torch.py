@@ -92,6 +92,7 @@ class TorchCompile(Torch):
     """
 
     name = "torch-compile"
+    build_s = 1200.0  # inductor takes minutes for a network of a hundred layers
     options = ("mode", "freezing")
 
     def probe(self) -> Capability:

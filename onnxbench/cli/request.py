@@ -87,13 +87,22 @@ def _told_apart(found: Sequence[ModelSpec]) -> tuple[ModelSpec, ...]:
 
 
 def choices(names: Sequence[str]) -> tuple[Choice, ...]:
-    """Return the runtimes that were named; ``all`` are all: the plan skips what is not usable."""
+    """Return the runtimes that were named; ``all`` are all: the plan skips what is not usable.
+
+    A runtime that cannot run without a setting of its own has to be named.
+    """
     if not names:
         raise UsageError("--runtime names no runtime", "onnxbench list runtimes")
     found = dict.fromkeys(registry.find_runtime(name) for name in names if name != "all")
     if "all" in names:
-        found |= dict.fromkeys(registry.runtimes())
+        found |= dict.fromkeys(filter(_runs_by_itself, registry.runtimes()))
     return tuple(map(choice, found))
+
+
+def _runs_by_itself(registered: registry.Registered) -> bool:
+    from onnxbench.cli.runtimes import find
+
+    return not getattr(find(registered).adapter, "only_named", False)
 
 
 def choice(registered: registry.Registered) -> Choice:
@@ -113,6 +122,7 @@ def choice(registered: registry.Registered) -> Choice:
         interpreter=str(found.interpreter.path),
         provider=getattr(found.adapter, "provider", ""),
         converter=found.adapter.revision if isinstance(found.adapter, Converting) else None,
+        build_s=getattr(found.adapter, "build_s", 0.0),
         device=gpu.device() if getattr(found.adapter, "device", "cpu") == "cuda" else None,
     )
 

@@ -97,7 +97,9 @@ RECIPES = (
     Recipe(
         name="openvino",
         serves=(),
-        requirements=("openvino==2026.4.1", _NUMPY),
+        requirements=(_NUMPY,),
+        # It asks for numpy and openvino-telemetry; without the latter nothing is reported.
+        without_dependencies=("openvino==2026.4.1",),
         python=((3, 11), (3, 14)),
         modules=("openvino",),
         size_bytes=280_000_000,

@@ -44,7 +44,9 @@ def brief(type_name: str) -> str:
 
 
 def computes_otherwise(record: Record) -> bool:
-    """Say whether it was computed in another type than the model's inputs are declared in."""
+    """Say whether it was computed in another type than the graph declares, or else its inputs."""
+    if declared := text_at(record, "parity.declared"):
+        return bool(precision(record)) and precision(record) != declared
     inputs = at(record, "artifact.inputs") or []
     types = {_FLOATS[spec["dtype"]] for spec in inputs if spec.get("dtype") in _FLOATS}
     return bool(precision(record) and types) and precision(record) not in types
@@ -129,9 +131,7 @@ def legend(records: Sequence[Record], varying: Sequence[Axis] = ()) -> list[Find
     if precisions_vary(records):
         found.append(Finding("type", "what the runtime computed in, as it says when it is asked"))
     if any(map(computes_otherwise, records)):
-        found.append(
-            Finding("!", "computed in another type than the model's inputs are declared in")
-        )
+        found.append(Finding("!", "computed in another type than the model declares"))
     references = {
         reference
         for record, text in zip(records, errors(records), strict=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from onnxbench.types import (
     ArtifactFile,
     BuildRequest,
+    ChildMode,
     ConvertRequest,
     ExpectedOutput,
     InputRecipe,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from onnxbench.types import Boundary, JsonObject
 
-Mode = Literal["convert", "reference", "facts", "timed", "op-times"]
+Mode = ChildMode | Literal["reference"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ def judge_parity(
     if asked == "native" and used is not None and is_narrower(used, allowed_for):
         allowed_for = used
     allowed = tolerance(allowed_for, reference.depth)
-    judged: ParityDoc = {**parity, "tolerance": allowed}
+    judged: ParityDoc = {**parity, "tolerance": allowed, "declared": reference.dtype}
     reason = parity.get("reason") or _why_wrong(judged, allowed, allowed_for)
     return {**judged, "passed": not reason, "reason": reason}
 

@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onnxbench.errors import AdapterError, RefusedInput
+from onnxbench.errors import AdapterError, RefusedInput, Unsupported
+from onnxbench.protocols import Converting
 from onnxbench.worker import guard
 from onnxbench.worker.channel import Channel
 from onnxbench.worker.job import Job
@@ -65,6 +66,8 @@ def _run(job: Job, channel: Channel, watchdog: Watchdog, measurement: Measuremen
             importlib.import_module(module)
     check_unchanged(job)
     if job.mode == "convert":
+        if not isinstance(adapter, Converting):
+            raise Unsupported(f"{adapter.name} converts nothing", "report it to its author")
         with channel.timed_phase("convert", limits.build_s):
             measurement["conversion"] = conversion.convert(job, adapter)
         measurement["status"], measurement["error"] = "ok", None
