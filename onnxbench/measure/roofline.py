@@ -24,6 +24,10 @@ counted (Winograd), those for matrix products do not."""
 
 NAMES: Mapping[Family, str] = {"matmul": "matrix products", "conv": "convolutions"}
 
+IN_PLACE = 1.5
+"""How much faster than measured rates what is overwritten may move. Caches read a line before it
+is written (write-allocate), so that a copy makes three transfers where two are counted."""
+
 Limit = Literal["compute", "memory"]
 
 
@@ -58,23 +62,26 @@ class Ceilings:
         rivals: Sequence[Family] = FAMILIES if family == "conv" else (family,)
         return 2 * macs / max(self.flops_per_s.get(each, 0.0) for each in rivals)
 
-    def memory_s(self, moved_bytes: float, passes: int = 1) -> float:
+    def memory_s(self, moved_bytes: float, *, in_place: bool = False) -> float:
         """Return the least seconds in which ``moved_bytes`` can be moved.
 
-        ``passes``: how often they may be the same ones, 2 for what is read and written in place.
         Never faster than any working set of at least their size was; and of what exceeds the
-        last-level cache, all passes through main memory, whatever was used last. Raises NoCeiling.
+        last-level cache, all passes through main memory, whatever was used last. ``in_place``:
+        half of them may be the other half again, overwritten. Raises NoCeiling.
         """
         if not moved_bytes:
             return 0.0
         if not self.bandwidth:
             raise NoCeiling("the memory bandwidth is not known")
         moved = moved_bytes * self.bytes_share
-        smaller = sum(working_set <= moved / passes for working_set, _ in self.bandwidth)
+        touched = moved / 2 if in_place else moved
+        smaller = sum(working_set <= touched for working_set, _ in self.bandwidth)
         rate = max(rate for _, rate in self.bandwidth[max(0, smaller - 1) :])
-        if self.cache_bytes is None:
-            return moved / rate
-        return max(moved / rate, (moved - passes * self.cache_bytes) / self.bandwidth[-1][1])
+        seconds = moved / rate
+        if self.cache_bytes is not None and touched:
+            missed = moved * (1 - self.cache_bytes / touched)
+            seconds = max(seconds, missed / self.bandwidth[-1][1])
+        return seconds / IN_PLACE if in_place else seconds
 
 
 class Bound(NamedTuple):
@@ -108,9 +115,9 @@ def node_bound(ceilings: Ceilings, work: Work) -> Bound:
 
     Raises NoCeiling.
     """
-    passes = 1 if work.macs else 2
     return Bound(
-        ceilings.compute_s(work.family, work.macs), ceilings.memory_s(work.moved_bytes, passes)
+        ceilings.compute_s(work.family, work.macs),
+        ceilings.memory_s(work.moved_bytes, in_place=not work.macs),
     )
 
 

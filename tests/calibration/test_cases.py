@@ -9,6 +9,7 @@ import pytest
 
 from onnxbench.calibration.cases import TYPES, WORKING_SETS, Case, compute_cases, memory_cases
 from onnxbench.graph.analysis import analyze
+from onnxbench.graph.work import work_of
 
 SMALL = [
     *(case for case in compute_cases(TYPES) if "512" in case.name or "256x14" in case.name),
@@ -26,8 +27,8 @@ def test_its_work_is_what_the_analyzer_counts(case: Case, tmp_path: Path) -> Non
     elif case.kind == "weights":
         assert case.work == profile.parameters.weight_bytes
     else:
-        moved = [n.bytes_read + n.bytes_written for n in profile.nodes if n.op in {"Relu", "Neg"}]
-        assert sum(moved) == case.work
+        nodes = [work_of(node) for node in profile.nodes if node.op in {"Relu", "Neg"}]
+        assert sum(node.moved_bytes for node in nodes if node) == case.work
 
 
 def test_the_largest_working_set_exceeds_every_cache_but_not_the_memory() -> None:

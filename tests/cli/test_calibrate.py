@@ -76,7 +76,7 @@ def test_from_calibration_to_bounds(place: Path, relu: Path, models: Path) -> No
     (bound,) = analyzed["bounds"]
     assert (bound["runtime"], bound["bound"]) == ("cpu", "memory")
     assert bound["fused_bound_ns"] == pytest.approx(bound["unfused_bound_ns"])
-    assert analyzed["nodes"][0]["bound_ns"] == pytest.approx(bound["unfused_bound_ns"])
+    assert 0 < analyzed["nodes"][0]["bound_ns"] <= bound["unfused_bound_ns"]
     assert "fused, by memory" in " ".join(onnxbench("analyze", models / "fixed.onnx").out.split())
 
     (record,) = measure(relu, "-b", "4", "-t", "1", "--op-times").records

@@ -24,12 +24,14 @@ CEILINGS = Ceilings(
 def test_a_product_is_bound_by_its_flops_two_per_mac() -> None:
     bound = node_bound(CEILINGS, Work("matmul", 50_000_000, 1_000))
     assert bound.compute_s == pytest.approx(2 * 50e6 / 100e9)
-    assert (bound.seconds, bound.limit) == (bound.compute_s, "compute")
+    assert bound.limit == "compute"
+    assert bound.seconds == bound.compute_s
 
 
 def test_an_elementwise_node_is_bound_by_the_bytes_it_moves() -> None:
     bound = node_bound(CEILINGS, Work("matmul", 1, 10_000))
-    assert (bound.seconds, bound.limit) == (pytest.approx(10_000 / 4e9), "memory")
+    assert bound.limit == "memory"
+    assert bound.seconds == pytest.approx(10_000 / 4e9)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +40,8 @@ def test_an_elementwise_node_is_bound_by_the_bytes_it_moves() -> None:
 def test_a_node_without_products_may_overwrite_what_it_reads(moved: int, seconds: float) -> None:
     """A Relu in place goes through half of the bytes that it moves, and the cache keeps those."""
     bound = node_bound(CEILINGS, Work("matmul", 0, moved))
-    assert (bound.seconds, bound.limit) == (pytest.approx(seconds), "memory")
+    assert bound.limit == "memory"
+    assert bound.seconds == pytest.approx(seconds / 1.5)  # two transfers instead of three
 
 
 def test_a_convolution_may_be_a_matrix_product_but_not_the_other_way_round() -> None:
@@ -72,11 +75,13 @@ def test_a_small_working_set_is_never_slower_than_a_large_one() -> None:
 
 def test_unfused_is_the_sum_and_fused_the_longer_of_all_work_and_all_compulsory_bytes() -> None:
     works = [Work("conv", 100_000_000, 10_000, 2), Work("matmul", 0, 10_000, 3)]
-    assert unfused_s(CEILINGS, works) == pytest.approx(2 * 2e8 / 200e9 + 3 * 10_000 / 8e9)
+    assert unfused_s(CEILINGS, works) == pytest.approx(2 * 2e8 / 200e9 + 3 * 10_000 / 8e9 / 1.5)
     fused = fused_bound(CEILINGS, works, 1_000)
-    assert (fused.seconds, fused.limit) == (pytest.approx(2 * 2e8 / 200e9), "compute")
+    assert fused.limit == "compute"
+    assert fused.seconds == pytest.approx(2 * 2e8 / 200e9)
     heavy = fused_bound(CEILINGS, works, 10_000_000)
-    assert (heavy.seconds, heavy.limit) == (pytest.approx(10e6 / 1e9), "memory")
+    assert heavy.limit == "memory"
+    assert heavy.seconds == pytest.approx(10e6 / 1e9)
     assert fused.seconds <= unfused_s(CEILINGS, works)
 
 
