@@ -166,9 +166,17 @@ def test_a_mistyped_option_is_answered_with_the_nearest(
 
 def test_options_go_to_whom_they_belong(tmp_path: Path) -> None:
     given = {"device_id": "0", "execution_mode": "sequential", "use_tf32": "1"}
-    found = options.choose(profiles.CUDA, request(tmp_path, options=given))
+    found = options.choose(profiles.CUDA, request(tmp_path, options=given, precision="native"))
     assert found.provider == {"device_id": "0", "use_tf32": "1"}
     assert found.session == {"execution_mode": "sequential"}
+
+
+def test_precision_model_multiplies_floats_with_weights_of_few_bits_as_floats(
+    tmp_path: Path,
+) -> None:
+    level = {"session.qdq_matmulnbits_accuracy_level": "1"}
+    assert options.choose(profiles.CPU, request(tmp_path)).session == level
+    assert options.choose(profiles.CPU, request(tmp_path, precision="native")).session == {}
 
 
 def test_precision_model_keeps_tf32_off_and_native_leaves_it(tmp_path: Path) -> None:
