@@ -136,7 +136,9 @@ def run_facts(
         first, deterministic=measurement["outputs_sha256"] == measurement["outputs_sha256_after"]
     )
     if job.reference is not None:
-        parity = {**parity, **outputs.compare_reference(job.reference, first, others)}
+        types = {spec.name: spec.dtype for spec in job.declared_outputs}
+        found = outputs.compare_reference(job.reference, first, others, types=types)
+        parity = {**parity, **found}
     if job.expected:
         parity = outputs.compare_expected(first, job.expected, parity)
     measurement["parity"] = parity

@@ -108,14 +108,17 @@ def save_reference(path: str, *runs: Mapping[str, Array]) -> None:
         np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy: no keyword is special here
 
 
-def compare_reference(reference: Reference, *runs: Mapping[str, Array]) -> ParityDoc:
+def compare_reference(
+    reference: Reference, *runs: Mapping[str, Array], types: Mapping[str, str] | None = None
+) -> ParityDoc:
     """Return how far outputs are from the reference's; `judging.judge_parity` decides on it.
 
-    ``runs``: the outputs for the inputs and for others, as `save_reference` has them. ``max_abs``:
-    largest |out - ref|; ``max_rel``: the largest error of an output by the largest value that the
-    reference has there; ``cosine``: least over the outputs, of both as vectors; ``top1_agree``:
-    share of rows of (items, classes) with the same largest class, near ties taken for agreement.
-    ``reason`` is set where shapes, types of values, or places of NaN differ.
+    ``runs``: the outputs for the inputs and for others, as `save_reference` has them. ``types``:
+    the ONNX type of each output, for those that travel as raw bits. ``max_abs``: largest
+    |out - ref|; ``max_rel``: the largest error of an output by the largest value that the reference
+    has there; ``cosine``: least over the outputs, of both as vectors; ``top1_agree``: share of rows
+    of (items, classes) with the same largest class, near ties taken for agreement. ``reason`` is
+    set where shapes, types of values, or places of NaN differ.
     """
     with open(reference.path, "rb") as file, np.load(file, allow_pickle=False) as archive:
         names = [str(name) for name in archive["names"]]
@@ -126,7 +129,8 @@ def compare_reference(reference: Reference, *runs: Mapping[str, Array]) -> Parit
     total = _Difference()
     for got, truth in zip(runs, truths, strict=True):
         for name, ref in truth.items():
-            total.add(name, got.get(name), ref)
+            kind = (types or {}).get(name, "")
+            total.add(name, _numbers(got.get(name), kind), _numbers(ref, kind))
     sensitive = None
     if len(runs) > 1 and outputs_sha256(truths[0]) != outputs_sha256(truths[1]):
         sensitive = outputs_sha256(runs[0]) != outputs_sha256(runs[1])
@@ -146,6 +150,13 @@ def compare_reference(reference: Reference, *runs: Mapping[str, Array]) -> Parit
 
 NEAR_TIE = 1e-2
 """Two classes nearer than this share of the largest value are one winner: rounding may pick."""
+
+
+def _numbers(array: Array | None, onnx_type: str) -> Any:
+    """Return the values of ``array``: bfloat16 travels as the upper half of a float32."""
+    if array is None or onnx_type != "bfloat16" or array.dtype != np.uint16:
+        return array
+    return (array.astype(np.uint32) << 16).view(np.float32)
 
 
 class _Difference:

@@ -95,6 +95,19 @@ def test_what_cannot_be_compared_fails_in_words(tmp_path: Any, out: Any, says: s
     assert says in found["reason"]
 
 
+def test_bfloat16_is_compared_as_numbers_though_it_travels_as_bits(tmp_path: Any) -> None:
+    path = str(tmp_path / "reference.npz")
+    bits = (LOGITS.view(np.uint32) >> 16).astype(np.uint16)
+    outputs.save_reference(path, {"y": bits})
+    reference = Reference(path=path, name="onnxruntime-cpu", dtype="bfloat16", depth=1)
+    near = {"y": bits ^ 1}  # the last bit of each value
+    found = outputs.compare_reference(reference, near, types={"y": "bfloat16"})
+    assert judging.judge_parity(found, reference, "bfloat16", "model")["passed"] is True
+    far = {"y": bits ^ 64}
+    found = outputs.compare_reference(reference, far, types={"y": "bfloat16"})
+    assert judging.judge_parity(found, reference, "bfloat16", "model")["passed"] is False
+
+
 def test_nan_where_the_reference_has_it_is_right(tmp_path: Any) -> None:
     truth = np.where(LOGITS > 1.9, np.nan, LOGITS)
     assert judged(tmp_path, truth.copy(), truth=truth)["passed"] is True
