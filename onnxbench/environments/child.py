@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from onnxbench.text import safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 LINE_CHARS = 4000
@@ -49,7 +49,40 @@ def run(
     ends this call, Ctrl-C included, the child and its group are gone then.
     """
     lines: list[str] = []
-    with subprocess.Popen(
+    process: subprocess.Popen[str] | None = None
+    overdue = threading.Event()
+    try:
+        with _held_back():
+            process = _start(argv, folder)
+        timer = threading.Timer(seconds or 0, _end, (process.pid, overdue))
+        timer.daemon = True
+        if seconds is not None:
+            timer.start()
+        try:
+            assert process.stdout is not None
+            while raw := process.stdout.readline(LINE_CHARS):
+                if line := safe_text(raw.strip(), LINE_CHARS):
+                    lines.append(line)
+                    del lines[:-KEPT_LINES]
+                    say(line)
+            code = process.wait()
+        finally:
+            timer.cancel()
+    except BaseException:
+        if process is not None:
+            _kill_group(process.pid)
+            process.wait()
+        raise
+    finally:
+        if process is not None and process.stdout is not None:
+            process.stdout.close()
+    if code != 0:
+        raise Failed(lines, timed_out=overdue.is_set())
+    return lines
+
+
+def _start(argv: Sequence[str | Path], folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
         argv,
         cwd=folder,
         env=_environment(),
@@ -60,28 +93,29 @@ def run(
         encoding="utf-8",
         errors="replace",
         start_new_session=True,
-    ) as process:
-        overdue = threading.Event()
-        timer = threading.Timer(seconds or 0, _end, (process.pid, overdue))
-        timer.daemon = True
-        try:
-            if seconds is not None:
-                timer.start()
-            assert process.stdout is not None
-            while raw := process.stdout.readline(LINE_CHARS):
-                if line := safe_text(raw.strip(), LINE_CHARS):
-                    lines.append(line)
-                    del lines[:-KEPT_LINES]
-                    say(line)
-            code = process.wait()
-        except BaseException:
-            _kill_group(process.pid)
-            raise
-        finally:
-            timer.cancel()
-    if code != 0:
-        raise Failed(lines, timed_out=overdue.is_set())
-    return lines
+    )
+
+
+@contextlib.contextmanager
+def _held_back() -> Iterator[None]:
+    """Hold back Ctrl-C and the like until a child that is being started is known to us.
+
+    An exception from within `subprocess.Popen` would leave a child that nobody ends.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # no signal handler runs in this thread
+        return
+    held: list[int] = []
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")
+               if hasattr(signal, name)]  # fmt: skip
+    before = {number: signal.signal(number, lambda n, _: held.append(n)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for number in held:
+        signal.raise_signal(number)
 
 
 def _environment() -> dict[str, str]:
