@@ -41,9 +41,8 @@ class Oracle:
 def is_oracle(planned: PlannedCell, oracle: Oracle) -> bool:
     """Tell whether a cell is the oracle itself, so that nothing is left to compare."""
     cell = planned.cell
-    return (cell.runtime, planned.runtime_build) == (oracle.runtime, oracle.build) and not (
-        cell.options
-    )
+    is_its_runtime = (cell.runtime, planned.runtime_build) == (oracle.runtime, oracle.build)
+    return is_its_runtime and not cell.options and cell.boundary == "host"
 
 
 def ask(
@@ -65,7 +64,7 @@ def ask(
                 folder / f"{planned.workload.key}-{planned.artifact.sha256[:16]}-{number}.npz"
             ),
             name=oracle.name,
-            dtype=declared_precision(planned.artifact, planned.static),
+            dtype=narrowest_precision(planned.artifact, planned.static),
             depth=depth(planned.artifact),
         )
         asked = dataclasses.replace(
@@ -90,20 +89,46 @@ def ask(
 
 
 def declared_precision(artifact: Artifact, static: JsonObject | None) -> str:
-    """Return the narrowest type that the graph says to compute its layers in.
+    """Return the type that the graph says to do most of its arithmetic in.
 
-    ``static``: what the analyzer found; without it the types of the inputs decide.
+    ``static``: what the analyzer found; without it the types of the inputs decide. A graph with a
+    DequantizeLinear for every layer is INT8.
     """
+    if _is_quantized(artifact):
+        return "int8"
+    shares = {
+        _DECLARED[name]: share for name, share in _shares(static).items() if name in _DECLARED
+    }
+    if shares:
+        return max(shares, key=lambda name: shares[name])
+    return _of_inputs(artifact)
+
+
+def narrowest_precision(artifact: Artifact, static: JsonObject | None) -> str:
+    """Return the narrowest type that the graph computes in, which decides how far off is right."""
     if any(word in operator for operator in artifact.operators for word in _QUANTIZED):
         return "int8"
-    shares = _shares(static)
-    wide = [_DECLARED.get(name) for name, share in shares.items() if share >= ENOUGH_SHARE]
-    found = [name for name in wide if name is not None]
-    if not found:
-        types = {spec.dtype for spec in (*artifact.inputs, *artifact.outputs)}
-        by_type = {"double": "float64", "float16": "float16", "bfloat16": "bfloat16"}
-        found = [by_type[each] for each in types if each in by_type]
+    found = [
+        _DECLARED[name]
+        for name, share in _shares(static).items()
+        if share >= ENOUGH_SHARE and name in _DECLARED
+    ]
+    return max(found or [_of_inputs(artifact)], key=list(_DECLARED.values()).index)
+
+
+def _of_inputs(artifact: Artifact) -> str:
+    types = {spec.dtype for spec in (*artifact.inputs, *artifact.outputs)}
+    named = {"double": "float64", "float16": "float16", "bfloat16": "bfloat16"}
+    found = [named[each] for each in types if each in named]
     return max(found, key=list(_DECLARED.values()).index, default="float32")
+
+
+def _is_quantized(artifact: Artifact) -> bool:
+    counts = artifact.operators.items()
+    if any("QLinear" in operator or "Integer" in operator for operator, _ in counts):
+        return True
+    restored = sum(count for operator, count in counts if "DequantizeLinear" in operator)
+    return restored >= max(1, depth(artifact))
 
 
 def depth(artifact: Artifact) -> int:

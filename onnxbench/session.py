@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import random
+import shutil
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -21,10 +22,12 @@ from onnxbench.calibration.files import kept
 from onnxbench.measure.children import outcome, samples_ns
 from onnxbench.measure.stopping import decide
 from onnxbench.measure.summary import summarize
-from onnxbench.oracle import ask, is_oracle
+from onnxbench.oracle import ask, declared_precision, is_oracle
 from onnxbench.text import safe_text
 from onnxbench.types import Child
+from onnxbench.worker.conversion import UNFINISHED
 from onnxbench.worker.job import Job
+from onnxbench.worker.judging import is_narrower, narrowest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
         ChildResult,
         JsonObject,
         Limits,
+        Measurement,
         ParityDoc,
         PlannedCell,
         Record,
@@ -133,13 +137,19 @@ class _Ran:
     block: int
     status: Status
     median_ns: float | None
+    precision: str | None = None
 
     @classmethod
     def of(cls, child: Child) -> _Ran:
         status, _ = outcome(child)
         timed_well = child.mode == "timed" and status == "ok"
+        found: Measurement = child.result.measurement or {}
         return cls(
-            child.mode, child.block, status, process_median_ns(child) if timed_well else None
+            child.mode,
+            child.block,
+            status,
+            process_median_ns(child) if timed_well else None,
+            found.get("precision_effective"),
         )
 
 
@@ -157,6 +167,24 @@ class _Progress:
         """Tell whether the child of this block is there already, ok or beyond a retry."""
         tries = [ran for ran in self.ran if ran.mode == mode and ran.block == block]
         return any(ran.status not in RETRIED for ran in tries) or len(tries) > 1
+
+    def judged_by(self, mode: ChildMode) -> Reference | None:
+        """Return what the outputs of a child are compared with.
+
+        A timed child does not profile, so it is told the precision that the facts child found:
+        under ``native`` that decides how far an answer may be off.
+        """
+        if self.reference is None or mode not in ("facts", "timed"):
+            return None
+        effective = next(
+            (narrowest(ran.precision) for ran in self.ran if ran.mode == "facts"), None
+        )
+        dtype = self.reference.dtype
+        if self.planned.cell.precision != "native" or mode == "facts" or effective is None:
+            return self.reference
+        return dataclasses.replace(
+            self.reference, dtype=effective if is_narrower(effective, dtype) else dtype
+        )
 
     @property
     def medians_ns(self) -> list[float]:
@@ -216,9 +244,16 @@ def execute(
     ]
     for record in run.outcome.records:
         store.put_record(run_id, record)
+    _sweep(builds / "converted")
     done = run.outcome.ending in ("finished", "budget")
     store.set_run_state(run_id, "finished" if done else "interrupted")
     return run.outcome
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what converters that were killed had begun; only one run at a time converts."""
+    for left in folder.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 class _Run:
@@ -263,7 +298,7 @@ class _Run:
         for progress in self._cells:
             if progress.planned.converter is not None:
                 self._child(progress, "convert", 0)
-            if progress.stop is None and not progress.has("facts", 0):
+            if progress.stop is None:
                 self._find_reference(progress, oracles, folder)
                 self._child(progress, "facts", 0)
         for block in range(1, self._plan.sampling.processes_max + 1):
@@ -325,7 +360,7 @@ class _Run:
             label = f"{progress.planned.cell.model_id} {f'block {block}' if block else mode}"
             self._observer.before(label, *self._standing())
             job = job_for(progress.planned, self._plan.sampling, mode, self._builds)
-            job = dataclasses.replace(job, reference=progress.reference)
+            job = dataclasses.replace(job, reference=progress.judged_by(mode))
             target = self._target_for(progress.planned.interpreter)
             result = target.run_worker(job.document(), self._limits(progress))
             if mode == "facts":
@@ -440,6 +475,7 @@ def job_for(
         cache=cache,
         provider=planned.provider,
         allow_fallback=planned.allow_fallback,
+        declared=declared_precision(artifact, planned.static),
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from onnxbench.oracle import Oracle, declared_precision, depth
+from onnxbench.oracle import Oracle, declared_precision, depth, narrowest_precision
 from onnxbench.session import execute
 from onnxbench.store import Store
 from onnxbench.types import Artifact
@@ -90,6 +90,27 @@ def test_the_oracle_itself_is_compared_with_nothing_unless_options_change_it(sto
     assert len(targets.of("reference")) == 1
 
 
+def test_the_oracle_at_another_boundary_is_compared(store: Store) -> None:
+    targets = Targets()
+    run(with_cells(make("m"), runtime_build="d 1", boundary="device"), targets, store)
+    assert len(targets.of("reference")) == 1
+
+
+def test_timed_processes_are_compared_too_under_the_precision_that_was_found(store: Store) -> None:
+    def answer(job: JsonObject) -> ChildResult:
+        result = child(mode=job["mode"])
+        assert result.measurement is not None
+        if job["mode"] == "facts":
+            result.measurement["precision_effective"] = "bfloat16"
+        return result
+
+    for precision, dtype in (("model", "float32"), ("native", "bfloat16")):
+        targets = Targets(answer)
+        run(with_cells(make("m"), runtime="openvino", precision=precision), targets, store)
+        timed = [job["reference"]["dtype"] for _, job in targets.of("timed")]
+        assert timed == [dtype] * 3
+
+
 def test_the_evaluator_is_asked_where_the_runtime_cannot_answer(store: Store) -> None:
     def answer(job: JsonObject) -> ChildResult:
         failed = job["adapter"] == "ort:CPU"
@@ -159,20 +180,25 @@ def artifact(**operators: int) -> Artifact:
 
 
 @pytest.mark.parametrize(
-    ("macs", "operators", "expected"),
+    ("macs", "operators", "declared", "narrowest"),
     [
-        ({"fp32": 100}, {"Conv": 1}, "float32"),
-        ({"fp16": 99, "fp32": 1}, {"Conv": 1}, "float16"),
-        ({"fp16": 1, "fp32": 999}, {"Conv": 1}, "float32"),
-        ({"int4×fp16": 100}, {"MatMul": 1}, "float16"),
-        ({"fp32": 100}, {"Conv": 1, "QuantizeLinear": 2}, "int8"),
-        ({}, {"Relu": 1}, "float32"),
-        (None, {"Conv": 1}, "float32"),
+        ({"fp32": 100}, {"Conv": 1}, "float32", "float32"),
+        ({"fp16": 99, "fp32": 1}, {"Conv": 1}, "float16", "float16"),
+        ({"fp16": 30, "fp32": 70}, {"Conv": 1}, "float32", "float16"),
+        ({"fp16": 1, "fp32": 999}, {"Conv": 1}, "float32", "float32"),
+        ({"int4×fp16": 100}, {"MatMul": 1}, "float16", "float16"),
+        ({"fp32": 100}, {"Conv": 2, "QuantizeLinear": 1, "DequantizeLinear": 1}, "float32", "int8"),
+        ({"fp32": 100}, {"Conv": 1, "DequantizeLinear": 2}, "int8", "int8"),
+        ({}, {"Relu": 1}, "float32", "float32"),
+        (None, {"Conv": 1}, "float32", "float32"),
     ],
 )
-def test_the_type_that_a_graph_declares(macs: Any, operators: Any, expected: str) -> None:
+def test_the_types_that_a_graph_declares(
+    macs: Any, operators: Any, declared: str, narrowest: str
+) -> None:
     static = None if macs is None else {"macs_by_precision": macs}
-    assert declared_precision(artifact(**operators), static) == expected
+    assert declared_precision(artifact(**operators), static) == declared
+    assert narrowest_precision(artifact(**operators), static) == narrowest
 
 
 def test_depth_counts_layers_that_multiply() -> None:

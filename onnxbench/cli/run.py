@@ -181,7 +181,7 @@ def run(
         bool,
         typer.Option(
             "--no-parity",
-            help="Do not check outputs that came with --inputs.",
+            help="Do not compare outputs, neither with the reference nor with those of --inputs.",
             rich_help_panel=_HOW,
         ),
     ] = False,

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from onnxbench.worker.job import Job
 
 MANIFEST = "converted.json"
+UNFINISHED = "new-"
+"""How the name of a folder begins that a converter is writing to."""
 
 
 def convert(job: Job, adapter: Converting) -> JsonObject:
@@ -39,7 +41,7 @@ def convert(job: Job, adapter: Converting) -> JsonObject:
         return {**kept, "cached": True}
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = Path(tempfile.mkdtemp(prefix="new-", dir=folder.parent))
+    fresh = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder.parent))
     try:
         start = now_ns()
         facts = adapter.convert(job.convert_request(str(fresh)))

@@ -51,8 +51,9 @@ class Job:
     worker, so that a result can only belong to this job. ``declared_inputs`` and
     ``declared_outputs``: as the file has them. ``converted``: the folder of the converted model,
     None where nothing has to be converted; ``cache``: the one for what the runtime compiles.
-    ``provider``/``allow_fallback``: as in `onnxbench.types.PlannedCell`. ``reference``: what a
-    ``reference`` child writes and a ``facts`` child compares with.
+    ``provider``/``allow_fallback``: as in `onnxbench.types.PlannedCell`. ``declared``: the type of
+    most of the graph's arithmetic, "" if nobody knows. ``reference``: what a ``reference`` child
+    writes, and ``facts`` and ``timed`` children are compared with.
     """
 
     nonce: str
@@ -75,6 +76,7 @@ class Job:
     cache: str | None = None
     provider: str = ""
     allow_fallback: bool = False
+    declared: str = ""
     reference: Reference | None = None
 
     def document(self) -> JsonObject:

@@ -78,7 +78,7 @@ def judge_parity(
     if asked == "native" and used is not None and is_narrower(used, allowed_for):
         allowed_for = used
     allowed = tolerance(allowed_for, reference.depth)
-    judged: ParityDoc = {**parity, "tolerance": allowed, "declared": reference.dtype}
+    judged: ParityDoc = {**parity, "tolerance": allowed}
     reason = parity.get("reason") or _why_wrong(judged, allowed, allowed_for)
     return {**judged, "passed": not reason, "reason": reason}
 
@@ -92,7 +92,7 @@ def _why_wrong(parity: ParityDoc, allowed: float, allowed_for: str) -> str:
             "this depth"
         )
     if parity.get("input_sensitive") is False:
-        return "other inputs gave the same outputs: the runtime does not read its input"
+        return "the outputs do not follow the inputs: other inputs gave the same, or the wrong ones"
     return ""
 
 
@@ -103,7 +103,7 @@ def placement_fault(placement: Sequence[PlacementDoc], provider: str) -> Fault |
     total = sum(row["nodes"] for row in placement)
     on_it = sum(row["nodes"] for row in placement if row["provider"] == provider)
     time_elsewhere = any(row["time_share"] for row in placement if row["provider"] != provider)
-    if total and on_it == total and not time_elsewhere:
+    if on_it == total and not time_elsewhere:  # a graph that was folded away has no nodes
         return None
     left = "; ".join(
         f"{row['provider']} took {_operators(row)}"
@@ -123,7 +123,7 @@ def placement_fault(placement: Sequence[PlacementDoc], provider: str) -> Fault |
 def precision_fault(effective: str | None, declared: str, asked: str) -> Fault | None:
     """Return what is wrong with the precision: ``model`` may not be computed in less."""
     used = narrowest(effective)
-    if asked != "model" or used is None or not is_narrower(used, declared):
+    if asked != "model" or used is None or not declared or not is_narrower(used, declared):
         return None
     return "wrong-output", {
         "kind": "precision-lowered",

@@ -101,6 +101,8 @@ def _run(job: Job, channel: Channel, watchdog: Watchdog, measurement: Measuremen
         "threads_found": threads,
         "threads_busy": measurement.pop("threads_busy", None),
     }
+    if job.mode == "timed":
+        modes.check_timed(job, channel, engine, measurement)
     if job.mode in ("facts", "op-times"):
         with channel.timed_phase("placement", limits.run_s):
             modes.placement(job, engine, measurement)
@@ -108,7 +110,7 @@ def _run(job: Job, channel: Channel, watchdog: Watchdog, measurement: Measuremen
     with channel.timed_phase("close", limits.run_s):
         engine.close()
     baseline.note("close")
-    measurement["status"], measurement["error"] = modes.verdict_on_facts(job, measurement)
+    measurement["status"], measurement["error"] = modes.verdict(job, measurement)
     return memoryview(room)[:count].tobytes()
 
 

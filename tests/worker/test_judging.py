@@ -72,9 +72,20 @@ def test_a_runtime_that_ignores_its_input_is_caught(tmp_path: Any) -> None:
     ignored = judged(tmp_path, LOGITS, truth=truths, others=LOGITS)
     assert ignored["passed"] is False
     assert ignored["input_sensitive"] is False
-    assert "does not read its input" in ignored["reason"]
+    assert "do not follow the inputs" in ignored["reason"]
     constant = judged(tmp_path, LOGITS, truth=(LOGITS, LOGITS), others=LOGITS)
     assert (constant["passed"], constant["input_sensitive"]) == (True, None)
+
+
+def test_noise_on_one_answer_is_no_reading_of_inputs_however_wide_the_tolerance(
+    tmp_path: Any,
+) -> None:
+    truths = (LOGITS, LOGITS + 0.04 * np.sin(np.arange(20, dtype=np.float32)).reshape(2, 10))
+    same = {"effective": "int8", "dtype": "int8", "depth": 50}
+    ignored = judged(tmp_path, LOGITS, truth=truths, others=LOGITS + 1e-6, **same)
+    assert (ignored["passed"], ignored["input_sensitive"]) == (False, False)
+    noisy = judged(tmp_path, LOGITS + 0.01, truth=truths, others=truths[1] - 0.01, **same)
+    assert (noisy["passed"], noisy["input_sensitive"]) == (True, True)
 
 
 def test_wrong_answers_for_the_second_input_alone_are_caught(tmp_path: Any) -> None:
@@ -152,7 +163,7 @@ def test_every_node_has_to_be_on_the_provider_that_was_asked_for() -> None:
     assert status == "provider-missing"
     assert error is not None
     assert error["message"].startswith("CUDA took 0 of 2 nodes")
-    assert judging.placement_fault([], "CUDA") is not None, "nothing said is no proof"
+    assert judging.placement_fault([], "CUDA") is None, "of a graph that was folded away"
 
 
 def test_time_on_another_provider_is_a_fallback_even_where_nodes_say_otherwise() -> None:
