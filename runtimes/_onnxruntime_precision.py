@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FAST_MATH = "mlas.enable_gemm_fastmath_arm64_bfloat16"
 
-NAMES = {"float": "float32", "double": "float64"}
+NAMES = {"float": "float32", "double": "float64", "uint8": "int8"}
 """Type of a kernel's inputs → precision, where the two are spelled differently."""
 
 

@@ -14,7 +14,7 @@ DEVICE = "CPU"
 
 OTHERWISE = {
     "INFERENCE_NUM_THREADS": "--threads says how many",
-    "PERF_COUNT": "run --op-times measures the layers",
+    "PERF_COUNT": "onnxbench run --op-times measures the layers",
 }
 """Properties that a cell decides elsewhere → where."""
 
