@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
+import threading
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from importlib import import_module, metadata
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 RUNTIMES = "onnxbench.runtimes"
 EXPORTERS = "onnxbench.exporters"
+
+_REDIRECTING = threading.RLock()
+"""sys.stdout is one for all threads: two that swap it at once leave it swapped for good."""
 
 OURS = "onnxbench"
 """The distribution whose names nobody can take away: a plug-in breaks no command of ours."""
@@ -65,6 +69,13 @@ def find_exporter(name: str) -> Registered:
     return _find(name, exporters(), "exporter")
 
 
+@contextlib.contextmanager
+def prints_to_stderr() -> Iterator[None]:
+    """Send what foreign code prints to stderr: stdout may be a document of ours."""
+    with _REDIRECTING, contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
 def load(registered: Registered) -> object:
     """Import the plug-in and return it; a class is instantiated without arguments.
 
@@ -79,7 +90,7 @@ def load(registered: Registered) -> object:
         )
     module, _, attribute = registered.value.partition(":")
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with prints_to_stderr():
             found: object = import_module(module)
             for part in attribute.split("."):
                 found = getattr(found, part)

@@ -1,6 +1,5 @@
 """Runtimes as the command line sees them: the adapter, where it would run, whether it can."""
 
-import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +32,7 @@ def find(registered: "Registered") -> Found:
     name = registered.name
     try:
         adapter: Any = registry.load(registered)
-        with contextlib.redirect_stdout(sys.stderr):  # stdout may be a document of ours
+        with registry.prints_to_stderr():
             interpreter, capability = environments.runtime_interpreter(adapter)
     except OnnxBenchError as error:
         lacking = Capability(name, available=False, reason=error.message, hint=error.hint)

@@ -111,6 +111,7 @@ def test_the_repair_as_typed_in_a_real_environment(
     pip("install", "onnxruntime-gpu")
     assert imported() == "onnxruntime-gpu 1.2"
     monkeypatch.setattr(sys, "path", [str(site)])
+    monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)  # another test may have it
     importlib.invalidate_caches()
     (clash,) = clashes()
     assert clash.effective == "onnxruntime-gpu 1.2"

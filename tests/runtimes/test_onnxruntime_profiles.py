@@ -134,6 +134,7 @@ def test_the_build_itself_says_whose_module_it_is(
     there = installed_environment(monkeypatch, environment)
     (folder,) = there.interpreter.parents[1].glob("lib/python*/site-packages")
     monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)  # another test may have it
     monkeypatch.setattr(probe, "has_nvidia_driver", lambda: True)
     assert probe.installed_build() == (environment, there.versions[environment])
     found = getattr(adapter, name).probe()
