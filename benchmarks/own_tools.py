@@ -1,11 +1,12 @@
-"""Runtimes bring benchmarks of their own: ``benchmark_app`` comes with OpenVINO, ``litert-benchmark``
-with LiteRT. Each network is measured by both in turn, in processes of their own: one timed child of
-ours (boundary ``device``, since neither tool hands arrays in or out), and one call of the tool, told the same
-threads, one stream, synchronous, float32. The ratio of the two medians is paired by block.
+"""Runtimes bring benchmarks of their own: ``benchmark_app`` comes with OpenVINO and
+``litert-benchmark`` with LiteRT. Each network is measured by both in turn, in processes of their
+own: one timed child of ours (boundary ``device``, since neither tool hands arrays in or out), and
+one call of the tool, told the same threads, one stream, synchronous, float32. The ratio of the two
+medians is paired by block.
 
 ``benchmark_app`` would turn the input into bytes and the arithmetic into bf16 if it were not told
-otherwise. ``onnxruntime_perf_test`` and ``trtexec`` are in no wheel; the figure ``loop`` compares our
-loop with a bare one on ONNX Runtime.
+otherwise. ``onnxruntime_perf_test`` and ``trtexec`` are in no wheel; the figure ``loop`` compares
+our loop with a bare one on ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from benchmarks.pairs import Pairs
-    from onnxbench.protocols import Target
     from onnxbench.types import ChildResult, JsonObject, PlannedCell
     from onnxbench.worker.job import Mode
 
@@ -175,7 +175,9 @@ def _run(argv: Callable[[str], list[str]], report: str) -> JsonObject:
             capture_output=True, text=True, errors="replace",
         )  # fmt: skip
         if done.returncode != 0:
-            raise WorkerError(f"{argv(folder)[0]} ended with {done.returncode}: {done.stdout[-500:]}")
+            raise WorkerError(
+                f"{argv(folder)[0]} ended with {done.returncode}: {done.stdout[-500:]}"
+            )
         found: JsonObject = json.loads(Path(folder, report).read_text(encoding="utf-8"))
         return found
 

@@ -100,7 +100,8 @@ def provider_refused(profile: ProviderProfile, error: Exception, log: str) -> Ex
     message = f"{provider} cannot be made: {reason}"
     if _NO_DEVICE.search(reason):
         return NotInstalled(message, "choose a device that this machine has, or another runtime")
-    return Unsupported(message, "see docs/reference/options.md for its options")
+    options = ", ".join(profile.options)
+    return Unsupported(message, f"set one of its options with --set: {options}")
 
 
 def is_library_missing(error: Exception) -> bool:

@@ -75,7 +75,7 @@ def calibrate(
         message = f"--precision {safe_text(precision)}: there is model and native"
         raise UsageError(message, "--precision model,native")
     counts = values.whole_numbers(threads, "--threads") if threads else (cpu.default_threads()[0],)
-    choices = request.choices(values.names(runtime))
+    choices = _usable(request.choices(values.names(runtime)))
     documents, skipped, ending = _measured(
         choices, counts, precisions, store or places.calibrations() / "records.db", quiet=quiet
     )
@@ -135,6 +135,16 @@ def _measured(
     ]
     lacking = dict.fromkeys(f"{skip.runtime}: {skip.reason}" for skip in plan.skips)
     return documents, [safe_text(each, 400) for each in lacking], outcome.ending
+
+
+def _usable(choices: "Sequence[Choice]") -> "Sequence[Choice]":
+    """Return ``choices`` if one of them can run here; else raise UsageError that says why not."""
+    from onnxbench.errors import UsageError
+
+    if not any(choice.capability.available for choice in choices):
+        found = choices[0].capability
+        raise UsageError(f"{choices[0].name} cannot run here: {found.reason}", found.hint)
+    return choices
 
 
 def _planned(

@@ -11,7 +11,7 @@ from onnxbench import artifacts, registry
 from onnxbench.cli import values
 from onnxbench.errors import UsageError
 from onnxbench.plan import Choice
-from onnxbench.probes import gpu, memory
+from onnxbench.probes import cpu, gpu, memory
 from onnxbench.session import Bounds
 from onnxbench.sources import WeightsChoice
 from onnxbench.sweep import Setting, Sweep
@@ -21,6 +21,9 @@ from onnxbench.types import Boundary, Limits, ModelSpec, Sampling
 from onnxbench.workload import Ask
 
 DEFAULT_STORE = Path("reports/results.db")
+THREADS_PER_CPU = 32
+"""More is a slip: thousands of spinning threads take minutes to come to an end."""
+
 MEMORY_SHARE = 0.8
 """Share of the memory that is free at the start which one child may take."""
 
@@ -130,6 +133,17 @@ def choice(registered: registry.Registered) -> Choice:
 def _worker(adapter: str) -> str:
     """Return the hash of the bundle that serves ``adapter``: it names the code that measures."""
     return bundle.fingerprint(bundle.contents(adapter.partition(":")[0]))[:20]
+
+
+def threads(text: str | None) -> tuple[int, ...]:
+    """Return the thread counts of ``--threads``; by default one per physical core."""
+    if text is None:
+        return (cpu.default_threads()[0],)
+    found, most = values.whole_numbers(text, "--threads"), THREADS_PER_CPU * (os.cpu_count() or 1)
+    if max(found) > most:
+        message = f"--threads {max(found)}: this machine has {os.cpu_count()} CPUs"
+        raise UsageError(message, f"at most {most}: more would wait for one another for minutes")
+    return found
 
 
 def labels(text: str | None) -> tuple[str | None, ...]:

@@ -240,7 +240,6 @@ def run(
     from onnxbench.cli import export_request, running
     from onnxbench.cli import request as asked
     from onnxbench.plan import check_size
-    from onnxbench.probes import cpu
     from onnxbench.session import Bounds
     from onnxbench.sweep import Sweep
     from onnxbench.workload import Ask
@@ -259,9 +258,7 @@ def run(
         choices=choices,
         sweep=Sweep(
             batches=values.whole_numbers(batch, "--batch") if batch is not None else (None,),
-            threads=values.whole_numbers(threads, "--threads")
-            if threads is not None
-            else (cpu.default_threads()[0],),
+            threads=asked.threads(threads),
             boundaries=asked.boundaries(boundary),
             precisions=asked.precisions(precision),
             labels=asked.labels(label),
