@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 NETWORKS = ("squeezenet", "shufflenet", "resnet50")
 WITHIN = 0.03
-PAIRS = 12
+PAIRS = 8
 SAMPLING = replace(Sampling.quick(), warmup_s=0.5, min_time_s=1.5)
 
 
