@@ -67,9 +67,17 @@ class TestTorch(InEnvironment):
     adapter = "onnxbench.runtimes.torch:TORCH"
 
 
-@pytest.mark.slow  # every process compiles C++
+@pytest.mark.slow
 class TestTorchCompile(InEnvironment):
+    """Every process compiles C++ for ten seconds and more; what `TestTorch` proves of both is not
+    proved again."""
+
     adapter = "onnxbench.runtimes.torch:TORCH_COMPILE"
+    test_boundaries = None
+    test_interrupt_at_any_time = None
+    test_operator_times = None
+    test_outputs_repeat = None
+    test_threads_are_those_told = None
 
 
 @pytest.mark.parametrize("name", ABSENT)
