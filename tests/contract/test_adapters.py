@@ -73,11 +73,11 @@ class TestTorchCompile(InEnvironment):
     proved again."""
 
     adapter = "onnxbench.runtimes.torch:TORCH_COMPILE"
-    test_boundaries = None
-    test_interrupt_at_any_time = None
-    test_operator_times = None
-    test_outputs_repeat = None
-    test_threads_are_those_told = None
+    test_boundaries = None  # type: ignore[assignment]
+    test_interrupt_at_any_time = None  # type: ignore[assignment]
+    test_operator_times = None  # type: ignore[assignment]
+    test_outputs_repeat = None  # type: ignore[assignment]
+    test_threads_are_those_told = None  # type: ignore[assignment]
 
 
 @pytest.mark.parametrize("name", ABSENT)
