@@ -64,7 +64,7 @@ def report(
     if json:
         print(dumps(run_document(",".join(ids), str(path), records, skipped)))
     elif output is None:
-        _print_records(records, skipped, several=len(ids) > 1)
+        _print_records(records, skipped, several=len(ids) > 1 or runs == ["all"])
 
 
 def show(
