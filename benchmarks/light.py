@@ -22,30 +22,37 @@ if TYPE_CHECKING:
     from onnxbench.types import Boundary
 
 
+def specs(networks: Sequence[str | ModelSpec]) -> list[ModelSpec]:
+    """Return the light networks called ``squeezenet`` and so on; a model stays what it is."""
+    return [
+        name
+        if isinstance(name, ModelSpec)
+        else ModelSpec(f"{name}-light", f"onnx-light:{name}", weights="light")
+        for name in networks
+    ]
+
+
 def plan(
-    networks: Sequence[str],
+    networks: Sequence[str | ModelSpec],
     sampling: Sampling,
     *,
     labels: tuple[str | None, ...] = (None,),
     boundaries: tuple[Boundary, ...] = ("host",),
     threads: int | None = None,
     runtime: str = "cpu",
+    exports: Exports | None = None,
 ) -> Plan:
-    """Return the plan for ``networks`` (``squeezenet`` …) on ``runtime``.
+    """Return the plan for ``networks`` (``squeezenet`` …, or models) on ``runtime``.
+
+    ``exports`` makes the files of models that are none yet.
 
     ``threads``: by default those of the command line, one per physical core. Raises PlanError when
     a network or the runtime is not there.
     """
     with tempfile.TemporaryDirectory(prefix="onnxbench-figure-") as keep:
         candidates = [
-            take_in(
-                ModelSpec(f"{name}-light", f"onnx-light:{name}", weights="light"),
-                Exports(),
-                inputs=None,
-                keep=Path(keep),
-                memory_bytes=None,
-            )
-            for name in networks
+            take_in(spec, exports or Exports(), inputs=None, keep=Path(keep), memory_bytes=None)
+            for spec in specs(networks)
         ]
     made = make_plan(
         candidates,
