@@ -147,10 +147,13 @@ def _compare(tool: Tool, planned: PlannedCell, sampling: Sampling, *, tiny: bool
 def _benchmark_app(planned: PlannedCell, program: Path, _converted: Path, tiny: bool) -> float:
     """Return the median that OpenVINO's benchmark_app reports, in ns."""
     threads = str(planned.cell.threads)
+    shapes = ",".join(
+        f"{name}[{','.join(map(str, shape))}]" for name, shape in planned.cell.shapes.items()
+    )
 
     def argv(folder: str) -> list[str]:
         return [
-            str(program), "-m", planned.artifact.path, "-d", "CPU", "-hint", "none",
+            str(program), "-m", planned.artifact.path, "-shape", shapes, "-d", "CPU", "-hint", "none",
             "-nthreads", threads, "-nstreams", "1", "-nireq", "1", "-api", "sync",
             "-infer_precision", "f32", "-ip", "f32", "-t", "1" if tiny else "2",
             "-json_stats", "-report_type", "no_counters", "-report_folder", folder,
