@@ -153,8 +153,8 @@ def _benchmark_app(planned: PlannedCell, program: Path, _converted: Path, tiny: 
 
     def argv(folder: str) -> list[str]:
         return [
-            str(program), "-m", planned.artifact.path, "-shape", shapes, "-d", "CPU", "-hint", "none",
-            "-nthreads", threads, "-nstreams", "1", "-nireq", "1", "-api", "sync",
+            str(program), "-m", planned.artifact.path, "-shape", shapes, "-d", "CPU",
+            "-hint", "none", "-nthreads", threads, "-nstreams", "1", "-nireq", "1", "-api", "sync",
             "-infer_precision", "f32", "-ip", "f32", "-t", "1" if tiny else "2",
             "-json_stats", "-report_type", "no_counters", "-report_folder", folder,
         ]  # fmt: skip
