@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -161,9 +160,6 @@ class TorchEngine:
         self._call = _not_bound
         self._watch = None
         del self._converted
-        dynamo = sys.modules.get("torch._dynamo")
-        if dynamo is not None:  # it holds on to what it compiled, frozen weights included
-            dynamo.reset()
         gc.collect()  # a module and its fx graph refer to one another
 
     def _profiled(self) -> dict[str, int]:

