@@ -590,7 +590,7 @@ class ParityDoc(TypedDict, total=False):
 
     ``nonfinite``: output elements that are NaN or infinite; ``deterministic``: two runs on the
     same inputs gave the same bytes. ``scale``: largest |reference|; ``tolerance``: most that
-    ``max_abs / scale`` may be; ``declared``: the narrowest type that the graph computes in;
+    ``max_abs / scale`` may be; ``declared``: the type of most of the graph's arithmetic;
     ``cosine``: of the angle between the outputs, the least over them;
     ``input_sensitive``: other inputs gave other outputs, None where the reference's were equal too.
     """

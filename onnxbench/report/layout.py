@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
@@ -14,7 +14,6 @@ from onnxbench.report import format as fmt
 from onnxbench.report.columns import GAP
 from onnxbench.report.command import pasteable
 from onnxbench.text import safe_text
-from onnxbench.types import Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +27,6 @@ STYLES = {"stable": "green", "noisy": "yellow", "unreliable": "red", "usable": "
 """Colour only repeats what the word says."""
 
 FAILED = "bold red"
-FAILURES = frozenset(get_args(Status)) - {"ok"}
 QUIET = "dim"
 STRUCK = "strike dim"
 """A number that is no result; it stands in brackets too."""
