@@ -105,16 +105,17 @@ def checked(
 ) -> ChildResult:
     """Run a facts child against ONNX Runtime's answer for its inputs and for others, as a run does.
 
-    ``dtype``: the narrowest type of the graph, float32 unless told. The reference lies beside the
+    ``dtype``: the type that the graph declares, float32 unless told. The reference lies beside the
     model.
     """
-    narrowest = changes.pop("dtype", "float32")
-    reference = Reference(str(model.with_suffix(".npz")), "onnxruntime-cpu", narrowest, 1)
+    dtype = changes.pop("dtype", "float32")
+    reference = Reference(str(model.with_suffix(".npz")), "onnxruntime-cpu", dtype, 1)
     asked = {"limits": LONG, **declared(model), "inputs": recipes(model, shapes)}
     here = LocalTarget(cache=model.parent / "reference-worker")
     found = run(here, job(ORT, str(model), mode="reference", reference=reference, **asked))
     assert found.status == "ok", found
-    return facts_of(target, adapter, model, shapes, reference=reference, **changes)
+    judged = {"reference": reference, "declared": dtype, **changes}
+    return facts_of(target, adapter, model, shapes, **judged)
 
 
 def _normal(*shape: int) -> Array:

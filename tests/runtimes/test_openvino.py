@@ -236,7 +236,7 @@ def test_options_take_effect_and_are_asked_back(place: Target, tmp_path: Path) -
         ("CACHE_DIR", "cache", ""),
         ("ENABLE_CPU_PINNING", "maybe", "check --set ENABLE_CPU_PINNING"),
         ("INFERENCE_NUM_THREADS", "1", "--threads"),
-        ("PERF_COUNT", "YES", "profile"),
+        ("PERF_COUNT", "YES", "--op-times"),
     ],
 )
 def test_unknown_options_and_values_are_refused(
