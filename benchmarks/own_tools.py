@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 NETWORKS = ("squeezenet-1.1", "mobilenet-v2-1.0", "resnet18")
 """Of the catalogue, with random weights: LiteRT runs none of the light ones."""
 WITHIN = 0.03
-PAIRS = 6
+PAIRS = 20
 SAMPLING = replace(Sampling.quick(), warmup_s=0.5, min_time_s=1.5)
 
 
