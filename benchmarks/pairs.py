@@ -8,7 +8,7 @@ import statistics
 from typing import TYPE_CHECKING
 
 from onnxbench.measure import student
-from onnxbench.measure.interval import Interval
+from onnxbench.measure.interval import Interval, Ratio
 from onnxbench.worker.clock import now_ns
 
 if TYPE_CHECKING:
@@ -50,6 +50,22 @@ def wall_ns(work: Callable[[], object]) -> int:
     start = now_ns()
     work()
     return now_ns() - start
+
+
+def median_ratio(pairs: Sequence[tuple[float, float]], confidence: float = 0.95) -> Ratio:
+    """Return the median of ``a / b`` with an interval that ends at two of the ratios.
+
+    How many ratios lie below the median is binomial, whatever their distribution (Conover,
+    *Practical Nonparametric Statistics*, section 3.2), so a process that the host stalled counts
+    once, however long it stood still. Of fewer than six pairs the interval holds all ratios, which
+    is less than 95 %.
+    """
+    ratios = sorted(a / b for a, b in pairs)
+    n, outside, below = len(ratios), 0, 0.0
+    while (below := below + math.comb(n, outside) / 2**n) <= (1.0 - confidence) / 2:
+        outside += 1
+    outside = max(0, outside - 1)
+    return Ratio(statistics.median(ratios), ratios[outside], ratios[-1 - outside], n)
 
 
 def mean_difference(pairs: Sequence[tuple[float, float]], confidence: float = 0.95) -> Interval:
