@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import struct
 from typing import TYPE_CHECKING, Any
 
+from onnxbench.adapting import refused_option
 from onnxbench.errors import Unsupported
 
 if TYPE_CHECKING:
@@ -38,9 +38,7 @@ def chosen(precision: str, asked: Mapping[str, str]) -> dict[str, str]:
     modes = {"precision": "high"} if precision == "model" else {}
     for name, value in asked.items():
         if name not in MODES:
-            near = difflib.get_close_matches(name, MODES, 1, 0.4)
-            hint = f"did you mean --set {near[0]}=…?" if near else f"one of: {', '.join(MODES)}"
-            raise Unsupported(f"MNN has no option {name!r}", hint)
+            raise refused_option("MNN", name, MODES)
         if value.lower() not in MODES[name]:
             raise Unsupported(f"{name}={value!r} is not known", f"one of: {', '.join(MODES[name])}")
         modes[name] = value.lower()

@@ -6,6 +6,8 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from onnxbench.adapting import longest_first
+
 if TYPE_CHECKING:
     from onnxbench.types import OpTime
 
@@ -37,19 +39,9 @@ class Watched:
         while passes < PASSES and (passes == 0 or time.perf_counter() - start < BUDGET_S):
             self._pass()
             passes += 1
-        total = self._spent.total() or 1
-        rows: list[OpTime] = [
-            {
-                "name": name,
-                "op": kind,
-                "provider": provider,
-                "ns": ns,
-                "share": ns / total,
-                "calls": passes,
-            }
-            for (_, name, kind), ns in self._spent.items()
-        ]
-        return sorted(rows, key=lambda row: -row["ns"])
+        return longest_first(
+            (name, kind, provider, ns, passes) for (_, name, kind), ns in self._spent.items()
+        )
 
     def _pass(self) -> None:
         self._position = 0

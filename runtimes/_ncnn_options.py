@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from typing import TYPE_CHECKING, Any
 
+from onnxbench.adapting import refused_option
 from onnxbench.errors import Unsupported
 
 if TYPE_CHECKING:
@@ -82,9 +82,8 @@ def _value(known: Mapping[str, bool | int], name: str, text: str) -> bool | int:
     if name in NOT_OURS:
         raise Unsupported(f"{name} cannot be set", NOT_OURS[name])
     if name not in known:
-        near = difflib.get_close_matches(name, set(known) - set(NOT_OURS), 1, 0.4)
-        hint = f"did you mean --set {near[0]}=…?" if near else "see docs/reference/options.md"
-        raise Unsupported(f"ncnn has no option {name!r}", hint)
+        settable = set(known) - set(NOT_OURS)
+        raise refused_option("ncnn", name, settable, "see docs/reference/options.md")
     if isinstance(known[name], bool):
         if text.lower() not in _TRUE | _FALSE:
             raise Unsupported(f"{name}={text!r} is neither true nor false", f"--set {name}=1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from onnxbench.adapting import longest_first
 from onnxbench.runtimes._ncnn_options import NARROWING
 
 if TYPE_CHECKING:
@@ -49,19 +50,10 @@ def time_layers(net: Any, feed: Callable[[Any], None], provider: str) -> list[Op
             # The first pass fills caches and pools of memory.
             spent[index] += (time.perf_counter_ns() - before) * (passes > 0)
         passes += 1
-    total = sum(spent) or 1
-    rows: list[OpTime] = [
-        {
-            "name": layer.name,
-            "op": layer.type,
-            "provider": provider,
-            "ns": ns,
-            "share": ns / total,
-            "calls": passes - 1,
-        }
+    return longest_first(
+        (layer.name, layer.type, provider, ns, passes - 1)
         for layer, ns in zip(found, spent, strict=True)
-    ]
-    return sorted(rows, key=lambda row: -row["ns"])
+    )
 
 
 def precision(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onnxbench.errors import InputRefused, Unsupported
+from onnxbench.adapting import guarded, not_bound, refuse_misfits
+from onnxbench.errors import Unsupported
 from onnxbench.runtimes import _onnxruntime_cuda as cuda
 from onnxbench.runtimes import _onnxruntime_options as options
 from onnxbench.runtimes import _onnxruntime_precision as precision
@@ -54,7 +55,7 @@ class OnnxRuntimeEngine:
     def __init__(
         self, ort: Any, profile: ProviderProfile, opened: Opened, request: BuildRequest
     ) -> None:
-        self.run: Callable[[], object] = _not_bound
+        self.run: Callable[[], object] = not_bound
         self._ort = ort
         self._row = profile
         self._opened = opened
@@ -131,7 +132,7 @@ class OnnxRuntimeEngine:
 
     def close(self) -> None:
         """Drop binding and session."""
-        self.run = _not_bound
+        self.run = not_bound
         self._binding = None
         self._bound = {}
         self._profile = None
@@ -176,12 +177,8 @@ class OnnxRuntimeEngine:
         given = {tensor.name: f"tensor({tensor.dtype})" for tensor in inputs}
         wanted = {i.name: i.type for i in self._session.get_inputs()}
         known = wanted | {i.name: i.type for i in self._session.get_overridable_initializers()}
-        for name in {**wanted, **given}:
-            found, type_ = given.get(name, "nothing"), known.get(name, "nothing")
-            if found != type_:
-                raise InputRefused(
-                    f"input {name!r} takes {type_}, given was {found}", "give it with --inputs"
-                )
+        overridden = {name: known[name] for name in given if name in known}
+        refuse_misfits(given, wanted | overridden)
 
     def _value(self, tensor: Tensor) -> Any:
         if tensor.dtype not in _RAW_BITS:
@@ -214,26 +211,12 @@ class OnnxRuntimeEngine:
         self.run = self._guarded(call)
 
     def _guarded(self, call: Callable[..., object]) -> Callable[[], object]:
-        """Return ``call`` with its first run under guard; later ones are the bare call.
+        """Return ``call``, whose first run can be interrupted.
 
-        The first run can be interrupted, and what the runtime says of the inputs is put into our
-        words. The hot path is then the runtime's own call as anybody would type it: no try block
-        around it, and no run options, which cost boundary ``device`` more than a percent.
+        Later runs have no run options, which cost boundary ``device`` more than a percent.
         """
-
-        def first() -> object:
-            try:
-                result = call(self._run_options)
-            except Exception as error:
-                raise translate(error, "run") from error
-            self.run = call
-            return result
-
-        return first
-
-
-def _not_bound() -> object:
-    raise InputRefused("no inputs are bound", "this is a fault of onnxbench: report it")
+        first = partial(call, self._run_options)
+        return guarded(self, call, partial(translate, during="run"), first)
 
 
 def _as_array(value: Any) -> Array:

@@ -6,10 +6,10 @@ here and others refused.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from onnxbench.adapting import refused_option
 from onnxbench.errors import Unsupported
 from onnxbench.runtimes._onnxruntime_profiles import CPU_PROVIDER, PLUGIN_PROVIDER
 
@@ -113,12 +113,8 @@ def choose(profile: ProviderProfile, request: BuildRequest) -> Choice:
         elif name in (*ATTRIBUTES, *CONFIG_KEYS):
             found.session[name] = value
         else:
-            near = difflib.get_close_matches(name, known, 1, 0.4)
             owner = "ONNX Runtime" if profile.provider == CPU_PROVIDER else profile.provider
-            raise Unsupported(
-                f"{owner} has no option {name!r}",
-                f"did you mean --set {near[0]}=…?" if near else "see docs/reference/options.md",
-            )
+            raise refused_option(owner, name, known, "see docs/reference/options.md")
     return found
 
 

@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from onnxbench.adapting import longest_first
 from onnxbench.runtimes._onnxruntime_precision import has_assignment
 
 if TYPE_CHECKING:
@@ -104,19 +105,7 @@ class Profile:
             durations.setdefault(key, []).append(kernel["dur"] * 1000)
         # The first run of each kernel also fills caches and arenas: left out if others follow.
         warm = {key: times[1:] or times for key, times in durations.items()}
-        total = sum(map(sum, warm.values())) or 1
-        rows: list[OpTime] = [
-            {
-                "name": name,
-                "op": op,
-                "provider": provider,
-                "ns": sum(times),
-                "share": sum(times) / total,
-                "calls": len(times),
-            }
-            for (name, op, provider), times in warm.items()
-        ]
-        return sorted(rows, key=lambda row: -row["ns"])
+        return longest_first((*key, sum(times), len(times)) for key, times in warm.items())
 
     def _precision(self) -> str | None:
         """Return the precision that most of the time of heavy operators was computed in.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from onnxbench.adapting import longest_first, one_place
+
 if TYPE_CHECKING:
     from onnxbench.types import OpTime, PlacementDoc
 
@@ -62,33 +64,16 @@ class Profile:
         layers = self._layers()
         inner = [layer for layer in layers if layer["type"] not in _ENDS] or layers
         operators = Counter(layer["type"] for layer in inner)
-        row: PlacementDoc = {
-            "provider": self._provider,
-            "nodes": len(inner),
-            "node_share": 1.0,
-            "time_share": 1.0,
-            "operators": dict(operators),
-        }
-        return [row], self._precision(layers)
+        return [one_place(self._provider, operators)], self._precision(layers)
 
     def op_times(self) -> list[OpTime]:
         """Return time per layer over all runs but the first, the longest first."""
         calls, rows = max(1, self._runs - 1), self._layers()
-        spent = {layer["name"]: self._after_first(layer) for layer in rows}
-        total = sum(spent.values()) or 1
-        times: list[OpTime] = [
-            {
-                "name": layer["original"] or layer["name"],
-                "op": layer["type"],
-                "provider": self._provider,
-                "ns": spent[layer["name"]] * 1000,
-                "share": spent[layer["name"]] / total,
-                "calls": calls,
-            }
+        return longest_first(
+            (layer["original"] or layer["name"], layer["type"], self._provider, us * 1000, calls)
             for layer in rows
-            if spent[layer["name"]]
-        ]
-        return sorted(times, key=lambda row: -row["ns"])
+            if (us := self._after_first(layer))
+        )
 
     def _precision(self, layers: list[dict[str, Any]]) -> str | None:
         """Return the type that most of the time of heavy layers was computed in."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any
 
+from onnxbench.adapting import refused_option
 from onnxbench.errors import Unsupported
 
 if TYPE_CHECKING:
@@ -61,11 +61,7 @@ def _check(core: Any, options: dict[str, str]) -> None:
         if name in OTHERWISE:
             raise Unsupported(f"{name} is not set with --set", OTHERWISE[name])
         if name not in writable:
-            near = difflib.get_close_matches(name.upper(), writable, 1, 0.4)
-            raise Unsupported(
-                f"OpenVINO has no property {name!r} to set",
-                f"did you mean --set {near[0]}=…?" if near else f"one of: {', '.join(writable)}",
-            )
+            raise refused_option("OpenVINO", name, writable)
         try:
             core.set_property(DEVICE, {name: value})
         except RuntimeError as error:

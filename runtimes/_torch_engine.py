@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from onnxbench.adapting import SMALLER, PlainEngine, guarded, longest_first, not_bound, one_place
 from onnxbench.errors import InputRefused, OutOfMemory, Unsupported
 
 if TYPE_CHECKING:
@@ -32,15 +33,13 @@ _MATMUL = {"high": "tf32", "medium": "bfloat16"}
 """What torch may compute products of float32 in, by get_float32_matmul_precision."""
 
 
-class TorchEngine:
+class TorchEngine(PlainEngine):
     """Calls ``call``, the module or what was compiled from it, on tensors that share memory with
     the bound arrays.
 
     Boundary ``host``: arrays become tensors and tensors arrays, neither of which copies.
     ``device``: tensors in and out. The outputs are new ones in every run, as torch makes them.
     """
-
-    sync = None
 
     def __init__(
         self,
@@ -50,7 +49,7 @@ class TorchEngine:
         request: BuildRequest,
         facts: JsonObject,
     ) -> None:
-        self.run: Callable[[], object] = _not_bound
+        self.run: Callable[[], object] = not_bound
         self._torch = torch
         self._converted = converted
         self._call = torch.inference_mode()(call)
@@ -80,7 +79,7 @@ class TorchEngine:
 
         if self._watch is not None:
             self._watch.look(tensors)
-        self.run = self._guarded(bare)
+        self.run = guarded(self, bare, translate)
 
     def outputs(self) -> dict[str, Array]:
         """Run one inference and return its outputs in the types of the ONNX file."""
@@ -110,19 +109,11 @@ class TorchEngine:
 
     def placement(self) -> tuple[list[PlacementDoc], str | None]:
         """Return the operators, which all run in torch's kernels on the processor."""
-        operators = self._converted.counts()
-        row: PlacementDoc = {
-            "provider": PROVIDER,
-            "nodes": sum(operators.values()),
-            "node_share": 1.0,
-            "time_share": 1.0,
-            "operators": operators,
-        }
         types = self._watch.types if self._watch is not None else Counter[str]()
         effective = types.most_common(1)[0][0] if types else None
         if effective == "float32":
             effective = _MATMUL.get(self._torch.get_float32_matmul_precision(), effective)
-        return [row], effective
+        return [one_place(PROVIDER, self._converted.counts())], effective
 
     def op_times(self) -> list[OpTime]:
         """Return the time of each operator over `RUNS` runs of their own, the longest first.
@@ -137,27 +128,12 @@ class TorchEngine:
             named = {known[node]: ns for node, ns in spent.items() if node in known}
         else:
             named = {(name, name): ns for name, ns in self._profiled().items()}
-        total = sum(named.values()) or 1
-        rows: list[OpTime] = [
-            {
-                "name": name,
-                "op": op,
-                "provider": PROVIDER,
-                "ns": ns,
-                "share": ns / total,
-                "calls": RUNS,
-            }
-            for (name, op), ns in named.items()
-        ]
-        return sorted(rows, key=lambda row: -row["ns"])
-
-    def interrupt(self) -> None:
-        """Do nothing: torch cannot be stopped."""
+        return longest_first((name, op, PROVIDER, ns, RUNS) for (name, op), ns in named.items())
 
     def close(self) -> None:
         """Drop module and tensors."""
-        self.run = _not_bound
-        self._call = _not_bound
+        self.run = not_bound
+        self._call = not_bound
         self._watch = None
         del self._converted
         gc.collect()  # a module and its fx graph refer to one another
@@ -180,19 +156,6 @@ class TorchEngine:
                 "choose it with --shape",
             )
         return tensor.array
-
-    def _guarded(self, call: Callable[[], object]) -> Callable[[], object]:
-        """Return ``call`` with its first run under guard; later ones are the bare call."""
-
-        def first() -> object:
-            try:
-                result = call()
-            except Exception as error:
-                raise translate(error) from error
-            self.run = call
-            return result
-
-        return first
 
 
 class _Watch:
@@ -253,7 +216,7 @@ def translate(error: Exception) -> Exception:
     """Return ``error`` as one of ours: torch raises RuntimeError for nearly everything."""
     text = str(error)
     if isinstance(error, MemoryError) or "not enough memory" in text or "bad_alloc" in text:
-        return OutOfMemory(text or "out of memory", "choose a smaller --batch or --shape")
+        return OutOfMemory(text or "out of memory", SMALLER)
     return Unsupported(f"{type(error).__name__}: {text}", "torch cannot run this model")
 
 
@@ -262,7 +225,3 @@ def _spinning() -> bool | str:
     policy = os.environ.get("OMP_WAIT_POLICY", "").lower()
     known = {"active": True, "passive": False}
     return known.get(policy, "for some milliseconds, then they sleep (OMP_WAIT_POLICY is not set)")
-
-
-def _not_bound() -> object:
-    raise InputRefused("no inputs are bound", "this is a fault of onnxbench: report it")

@@ -9,7 +9,6 @@ inputs and outputs staying in the interpreter.
 
 from __future__ import annotations
 
-import difflib
 import importlib.metadata
 import importlib.util
 import json
@@ -18,18 +17,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from onnxbench.adapting import SMALLER, PlainEngine, guarded, installed, not_bound, refused_option
 from onnxbench.errors import InputRefused, NotInstalled, OutOfMemory, Unsupported
 from onnxbench.runtimes import _litert_convert as conversion
 from onnxbench.runtimes import _litert_placement as placing
-from onnxbench.types import Capability
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from onnxbench.protocols import Tensor
-    from onnxbench.types import BuildRequest, ConvertRequest, JsonObject, OpTime, PlacementDoc
+    from onnxbench.types import (
+        BuildRequest,
+        Capability,
+        ConvertRequest,
+        JsonObject,
+        PlacementDoc,
+    )
 
     Array = np.ndarray[Any, np.dtype[Any]]
+
+INSTALL = "onnxbench install litert"
 
 _RESOLVER = "experimental_op_resolver_type"
 OPTIONS = (
@@ -61,16 +68,7 @@ class LiteRt:
 
     def probe(self) -> Capability:
         """Look for the runtime and its converter without importing them."""
-        for module, package in (("ai_edge_litert", "ai-edge-litert"), ("onnx2tf", "onnx2tf")):
-            if importlib.util.find_spec(module) is None:
-                return Capability(
-                    self.name,
-                    available=False,
-                    reason=f"the package {package} is not installed",
-                    hint="onnxbench install litert",
-                )
-        version = importlib.metadata.version("ai-edge-litert")
-        return Capability(self.name, available=True, version=version, distribution="ai-edge-litert")
+        return installed(self.name, self.distributions, INSTALL)
 
     def convert(self, request: ConvertRequest) -> JsonObject:
         """Write the TensorFlow Lite file. Raises Unsupported, OutOfMemory, NotInstalled."""
@@ -83,7 +81,7 @@ class LiteRt:
         try:
             from ai_edge_litert import interpreter as litert  # noqa: PLC0415 - worker only
         except ImportError as error:
-            raise NotInstalled(str(error), "onnxbench install litert") from error
+            raise NotInstalled(str(error), INSTALL) from error
         if request.converted is None:
             raise Unsupported("LiteRT reads no ONNX file", "the model has to be converted first")
         folder = Path(request.converted)
@@ -99,13 +97,11 @@ class LiteRt:
         return LiteRtEngine(interpreter, plan, request)
 
 
-class LiteRtEngine:
+class LiteRtEngine(PlainEngine):
     """One interpreter with its inputs bound."""
 
-    sync = None
-
     def __init__(self, interpreter: Any, plan: JsonObject, request: BuildRequest) -> None:
-        self.run: Callable[[], object] = _not_bound
+        self.run: Callable[[], object] = not_bound
         self._interpreter = interpreter
         self._plan = plan
         self._request = request
@@ -127,7 +123,8 @@ class LiteRtEngine:
         ]
         for index, value in self._bound:
             self._interpreter.set_tensor(index, value)
-        self.run = self._first_run
+        call = self._interpreter.invoke if self._request.boundary == "device" else self._host_call()
+        self.run = guarded(self, call, _translate)
 
     def outputs(self) -> dict[str, Array]:
         """Return the outputs of the last inference in the shapes and types of the ONNX file."""
@@ -161,16 +158,9 @@ class LiteRtEngine:
         tensors = {each["index"]: each for each in self._interpreter.get_tensor_details()}
         return placing.placement(ops), placing.precision(ops, tensors)
 
-    def op_times(self) -> list[OpTime]:
-        """Return nothing: LiteRT's Python interface tells no times of operators."""
-        return []
-
-    def interrupt(self) -> None:
-        """Do nothing: the interpreter cannot be stopped from Python."""
-
     def close(self) -> None:
         """Drop the interpreter."""
-        self.run = _not_bound
+        self.run = not_bound
         self._bound = []
         self._interpreter = None
 
@@ -217,16 +207,6 @@ class LiteRtEngine:
             value = value.reshape(shape)
         return value.astype(_NUMPY.get(dtype, dtype), copy=False)
 
-    def _first_run(self) -> object:
-        """Run once and put what goes wrong into our words; later runs are the bare call."""
-        call = self._interpreter.invoke if self._request.boundary == "device" else self._host_call()
-        try:
-            found: object = call()
-        except Exception as error:
-            raise _translate(error) from error
-        self.run = call
-        return found
-
     def _host_call(self) -> Callable[[], object]:
         put, invoke, get = (
             self._interpreter.set_tensor,
@@ -248,18 +228,10 @@ class LiteRtEngine:
 LITERT = LiteRt()
 
 
-def _not_bound() -> object:
-    raise InputRefused("no inputs are bound", "this is a fault of onnxbench: report it")
-
-
 def _check_options(options: Mapping[str, str]) -> None:
     for name in options:
         if name not in OPTIONS:
-            near = difflib.get_close_matches(name, OPTIONS, 1, 0.3)
-            raise Unsupported(
-                f"LiteRT has no option {name!r}",
-                f"did you mean --set {near[0]}=…?" if near else f"it has {', '.join(OPTIONS)}",
-            )
+            raise refused_option("LiteRT", name, OPTIONS)
 
 
 def _arguments(litert: Any, options: Mapping[str, str]) -> JsonObject:
@@ -285,5 +257,5 @@ def _translate(error: Exception) -> Exception:
     """Return ``error`` as one of ours: LiteRT raises ValueError and RuntimeError for everything."""
     text = str(error)
     if isinstance(error, MemoryError) or "bad_alloc" in text or "Failed to allocate" in text:
-        return OutOfMemory(text or "out of memory", "choose a smaller --batch or --shape")
+        return OutOfMemory(text or "out of memory", SMALLER)
     return Unsupported(f"{type(error).__name__}: {text}", "LiteRT cannot run this model")

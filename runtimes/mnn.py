@@ -15,22 +15,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from onnxbench.adapting import SMALLER, PlainEngine, installed, not_bound, one_place
 from onnxbench.errors import InputRefused, NotInstalled, OutOfMemory, Unsupported
 from onnxbench.runtimes import _mnn_options as options
 from onnxbench.runtimes._captured import said_again
 from onnxbench.runtimes._mnn_profile import Watched
-from onnxbench.types import Capability
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from onnxbench.protocols import Tensor
-    from onnxbench.types import BuildRequest, ConvertRequest, JsonObject, OpTime, PlacementDoc
+    from onnxbench.types import (
+        BuildRequest,
+        Capability,
+        ConvertRequest,
+        JsonObject,
+        OpTime,
+        PlacementDoc,
+    )
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
 PROVIDER = "MNN CPU"
-HINT = "onnxbench install mnn"
+INSTALL = "onnxbench install mnn"
 FILE = "model.mnn"
 
 _OTHER = "choose another runtime for this model"
@@ -53,12 +60,7 @@ class Mnn:
 
     def probe(self) -> Capability:
         """Look for the package without importing it."""
-        try:
-            version = importlib.metadata.version("MNN")
-        except importlib.metadata.PackageNotFoundError:
-            reason = "the package MNN is not installed"
-            return Capability(self.name, available=False, reason=reason, hint=HINT)
-        return Capability(self.name, available=True, version=version, distribution="MNN")
+        return installed(self.name, self.distributions, INSTALL)
 
     def convert(self, request: ConvertRequest) -> JsonObject:
         """Write `FILE` into the folder. MNN's converter aborts the process at what it cannot read.
@@ -69,7 +71,7 @@ class Mnn:
         try:
             import _tools  # noqa: PLC0415 - MNN's converter without its telemetry
         except ImportError as error:
-            raise NotInstalled(str(error), HINT) from error
+            raise NotInstalled(str(error), INSTALL) from error
         path = Path(request.folder, FILE)
         arguments = [
             "mnnconvert", "--framework", "ONNX", "--modelFile", request.model,
@@ -85,19 +87,17 @@ class Mnn:
         try:
             import MNN  # noqa: PLC0415 - worker only
         except ImportError as error:
-            raise NotInstalled(str(error), HINT) from error
+            raise NotInstalled(str(error), INSTALL) from error
         return MnnEngine(MNN, request)
 
 
-class MnnEngine:
+class MnnEngine(PlainEngine):
     """One session at fixed shapes, at the boundary ``host``.
 
     As MNN's guide has it, arrays become tensors that are copied into the session's, and its outputs
     are copied into tensors and arrays. There is no boundary ``device``: a session plans memory so
     that a run overwrites its inputs, and a second run without them gives another answer.
     """
-
-    sync = None
 
     def __init__(self, mnn: Any, request: BuildRequest) -> None:
         assert request.converted is not None
@@ -106,7 +106,7 @@ class MnnEngine:
                 "MNN overwrites its inputs in each run: they cannot stay where it computes",
                 "--boundary host",
             )
-        self.run: Callable[[], list[Array]] = _not_bound
+        self.run: Callable[[], list[Array]] = not_bound
         self._mnn = mnn
         self._request = request
         self._path = str(Path(request.converted, FILE))
@@ -157,25 +157,16 @@ class MnnEngine:
         """
         operators = Watched(self._net, self._session).operators()
         backend = options.backend(self._net, self._session)
-        placed: PlacementDoc = {
-            "provider": PROVIDER if backend in options.CPU.values() else f"MNN {backend}",
-            "nodes": operators.total(),
-            "node_share": 1.0,
-            "time_share": 1.0,
-            "operators": dict(operators),
-        }
-        return [placed], self._precision()
+        provider = PROVIDER if backend in options.CPU.values() else f"MNN {backend}"
+        return [one_place(provider, operators)], self._precision()
 
     def op_times(self) -> list[OpTime]:
         """Return time per operator."""
         return Watched(self._net, self._session).times(PROVIDER)
 
-    def interrupt(self) -> None:
-        """Do nothing: MNN cannot be stopped."""
-
     def close(self) -> None:
         """Drop session and net."""
-        self.run = _not_bound
+        self.run = not_bound
         self._feed = []
         self._inputs, self._results = {}, []
         self._session = self._net = None
@@ -285,12 +276,8 @@ class MnnEngine:
 MNN = Mnn()
 
 
-def _not_bound() -> list[Array]:
-    raise InputRefused("no inputs are bound", "this is a fault of onnxbench: report it")
-
-
 def _failure(code: int) -> Exception:
     """Return the error for what ``runSession`` returned (ErrorCode.hpp)."""
     if code == 1:
-        return OutOfMemory("MNN ran out of memory", "choose a smaller --batch or --shape")
+        return OutOfMemory("MNN ran out of memory", SMALLER)
     return Unsupported(f"MNN cannot run the model (code {code})", _OTHER)

@@ -6,7 +6,6 @@ it starts no process and opens no socket (strace, 2026-11). Its Vulkan backend i
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 from collections import Counter
 from functools import partial
@@ -15,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from onnxbench.adapting import SMALLER, PlainEngine, installed, not_bound, one_place
 from onnxbench.errors import InputRefused, NotInstalled, OutOfMemory, Unsupported
 from onnxbench.runtimes import _ncnn_convert, _ncnn_options, _ncnn_profile
 from onnxbench.runtimes._captured import said_again
-from onnxbench.types import Capability
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from onnxbench.protocols import Tensor
     from onnxbench.types import (
         BuildRequest,
+        Capability,
         ConvertRequest,
         JsonObject,
         OpTime,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 PROVIDER = "ncnn CPU"
-HINT = "onnxbench install ncnn"
+INSTALL = "onnxbench install ncnn"
 
 NO_AXIS = 233
 """What ncnn and pnnx call the axis of a batch that is not there."""
@@ -70,12 +70,7 @@ class Ncnn:
 
     def probe(self) -> Capability:
         """Look for the packages without importing them."""
-        try:
-            ncnn, _ = map(importlib.metadata.version, self.distributions)
-        except importlib.metadata.PackageNotFoundError as error:
-            reason = f"the package {error.name} is not installed"
-            return Capability(self.name, available=False, reason=reason, hint=HINT)
-        return Capability(self.name, available=True, version=ncnn, distribution="ncnn")
+        return installed(self.name, self.distributions, INSTALL)
 
     def convert(self, request: ConvertRequest) -> JsonObject:
         """Let pnnx convert. Raises Unsupported, NotInstalled."""
@@ -88,18 +83,16 @@ class Ncnn:
         return NcnnEngine(_module(), request)
 
 
-class NcnnEngine:
+class NcnnEngine(PlainEngine):
     """One net with its inputs. A run makes an extractor, as ncnn is used.
 
     Boundary ``host``: arrays are copied into blobs and blobs read as arrays in each run.
     ``device``: the inputs are blobs already, and the outputs stay blobs.
     """
 
-    sync = None
-
     def __init__(self, ncnn: Any, request: BuildRequest) -> None:
         assert request.converted is not None
-        self.run: Callable[[], list[Any]] = _not_bound
+        self.run: Callable[[], list[Any]] = not_bound
         self._ncnn = ncnn
         self._request = request
         self._folder = Path(request.converted)
@@ -152,27 +145,17 @@ class NcnnEngine:
     def placement(self) -> tuple[list[PlacementDoc], str | None]:
         """Return the layers, which have nowhere else to run, and the precision."""
         operators = Counter(layer.type for layer in _ncnn_profile.layers(self._net))
-        placed: PlacementDoc = {
-            "provider": PROVIDER,
-            "nodes": operators.total(),
-            "node_share": 1.0,
-            "time_share": 1.0,
-            "operators": dict(operators),
-        }
         weights = self._call["weights"]
         precision = _ncnn_profile.precision(self._ncnn, self._net.opt, weights, self._without)
-        return [placed], precision
+        return [one_place(PROVIDER, operators)], precision
 
     def op_times(self) -> list[OpTime]:
         """Return time per layer."""
         return _ncnn_profile.time_layers(self._net, self._give, PROVIDER)
 
-    def interrupt(self) -> None:
-        """Do nothing: ncnn cannot be stopped."""
-
     def close(self) -> None:
         """Drop blobs and net."""
-        self.run = _not_bound
+        self.run = not_bound
         self._blobs = []
         self._net.clear()
 
@@ -257,17 +240,13 @@ def _module() -> Any:
     try:
         import ncnn  # noqa: PLC0415 - worker only
     except ImportError as error:
-        raise NotInstalled(str(error), HINT) from error
+        raise NotInstalled(str(error), INSTALL) from error
     return ncnn
-
-
-def _not_bound() -> list[Any]:
-    raise InputRefused("no inputs are bound", "this is a fault of onnxbench: report it")
 
 
 def _failure(blob: str, code: int) -> Exception:
     if code == _OUT_OF_MEMORY:
-        return OutOfMemory("ncnn could not allocate a blob", "choose a smaller --batch or --shape")
+        return OutOfMemory("ncnn could not allocate a blob", SMALLER)
     return Unsupported(
         f"ncnn could not compute blob {blob} (code {code})", "choose another runtime for this model"
     )

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onnxbench.errors import InputRefused, NotInstalled, OutOfMemory, Unsupported
+from onnxbench.adapting import SMALLER, guarded, installed, not_bound, refuse_misfits, refuse_types
+from onnxbench.errors import NotInstalled, OutOfMemory, Unsupported
 from onnxbench.runtimes import _openvino_properties as properties
 from onnxbench.runtimes._openvino_profile import Profile
-from onnxbench.types import Capability
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from onnxbench.protocols import Tensor
-    from onnxbench.types import BuildRequest, JsonObject, OpTime, PlacementDoc
+    from onnxbench.types import BuildRequest, Capability, JsonObject, OpTime, PlacementDoc
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -64,17 +64,7 @@ class OpenVino:
 
     def probe(self) -> Capability:
         """Look for the package without importing it."""
-        try:
-            version = importlib.metadata.version("openvino")
-        except importlib.metadata.PackageNotFoundError:
-            return Capability(
-                self.name,
-                available=False,
-                distribution="openvino",
-                reason="the package openvino is not installed",
-                hint=INSTALL,
-            )
-        return Capability(self.name, available=True, version=version, distribution="openvino")
+        return installed(self.name, self.distributions, INSTALL)
 
     def build(self, request: BuildRequest) -> OpenVinoEngine:
         """Read, reshape and compile. Raises Unsupported, OutOfMemory, NotInstalled."""
@@ -82,7 +72,7 @@ class OpenVino:
             import openvino  # noqa: PLC0415 - worker only
         except ImportError as error:
             raise NotInstalled(str(error), INSTALL) from error
-        _refuse_types(request)
+        refuse_types(request, _TYPES, "is not given to OpenVINO")
         core = openvino.Core()
         try:
             model = core.read_model(request.model)
@@ -106,7 +96,7 @@ class OpenVinoEngine:
     sync = None
 
     def __init__(self, openvino: Any, compiled: Any, request: BuildRequest, provider: str) -> None:
-        self.run: Callable[[], object] = _not_bound
+        self.run: Callable[[], object] = not_bound
         self._openvino = openvino
         self._compiled = compiled
         self._asked = request
@@ -132,7 +122,9 @@ class OpenVinoEngine:
                 self._request.set_tensor(name, lent)
             call = partial(self._request.infer, share_outputs=True)
         self._bound = inputs  # what is lent has to live as long as it is read
-        self.run = self._guarded(call)
+        if self._profile is not None:
+            call = partial(self._counted, call, self._profile)
+        self.run = guarded(self, call, partial(_translate, during="run"))
 
     def outputs(self) -> dict[str, Array]:
         """Return the outputs by name, after one inference more."""
@@ -171,7 +163,7 @@ class OpenVinoEngine:
 
     def close(self) -> None:
         """Drop request and compiled model."""
-        self.run = _not_bound
+        self.run = not_bound
         self._profile = None
         self._request = None
         self._compiled = None
@@ -183,15 +175,11 @@ class OpenVinoEngine:
         for port in self._compiled.inputs:
             name = next((name for name in port.get_names() if name in given), port.get_any_name())
             shape = port.get_partial_shape()
-            dims = list(shape.to_shape()) if shape.is_static else str(shape)
-            wanted[name] = f"{port.get_element_type().get_type_name()}{dims}"
-        for name in {**wanted, **given}:
-            found, type_ = given.get(name, "nothing"), wanted.get(name, "nothing")
-            if found != type_ and "?" not in type_ and ".." not in type_:
-                raise InputRefused(
-                    f"input {name!r} takes {type_}, given was {found}",
-                    "give it with --inputs, another shape with --shape",
-                )
+            wanted[name] = given.get(name, "")  # whatever it is, unless the shape is known
+            if shape.is_static:
+                type_ = port.get_element_type().get_type_name()
+                wanted[name] = f"{type_}{list(shape.to_shape())}"
+        refuse_misfits(given, wanted)
 
     def _value(self, tensor: Tensor) -> Any:
         """Return the array, or a tensor of a type that numpy lacks over its memory."""
@@ -204,40 +192,14 @@ class OpenVinoEngine:
     def _lent(self, array: Array) -> Any:
         return self._openvino.Tensor(array, shared_memory=True)
 
-    def _guarded(self, call: Callable[[], object]) -> Callable[[], object]:
-        """Return ``call``, its first run with errors in our words; later ones are the bare call.
-
-        An engine with a profile counts its runs instead; its times are never used.
-        """
-
-        def first() -> object:
-            try:
-                result = call()
-            except (RuntimeError, TypeError, MemoryError) as error:
-                raise _translate(error, "run") from error
-            if self._profile is None:
-                self.run = call
-            else:
-                self._profile.ran()
-            return result
-
-        return first
+    def _counted(self, call: Callable[[], object], profile: Profile) -> object:
+        """Run once and let ``profile`` know; the times of an engine that has one are not used."""
+        result = call()
+        profile.ran()
+        return result
 
 
 OPENVINO = OpenVino()
-
-
-def _not_bound() -> object:
-    raise InputRefused("no inputs are bound", "this is a fault of onnxbench: report it")
-
-
-def _refuse_types(request: BuildRequest) -> None:
-    for tensor in (*request.inputs, *request.outputs):
-        if tensor.dtype not in _TYPES:
-            raise Unsupported(
-                f"{tensor.name!r} has type {tensor.dtype}, which is not given to OpenVINO",
-                "run it with --runtime cpu",
-            )
 
 
 def _as_array(tensor: Any) -> Array:
@@ -254,7 +216,7 @@ def _translate(error: Exception, during: str) -> Exception:
     if isinstance(error, MemoryError) or any(
         sign in text for sign in ("bad_alloc", "Cannot allocate", "could not allocate")
     ):
-        return OutOfMemory(text or "out of memory", "choose a smaller --batch or --shape")
+        return OutOfMemory(text or "out of memory", SMALLER)
     if during == "load" or "not supported" in text.lower() or "Not Implemented" in text:
         return Unsupported(text, "OpenVINO cannot load this model or shape; see the message")
     return error

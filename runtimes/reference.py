@@ -6,23 +6,23 @@ for a result: most operators are loops in Python. Tried with onnx 1.23.2.
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from onnxbench.adapting import SMALLER, PlainEngine, installed, not_bound, refused_option
 from onnxbench.errors import InputRefused, NotInstalled, OutOfMemory, Unsupported
-from onnxbench.types import Capability
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from onnxbench.protocols import Tensor
-    from onnxbench.types import BuildRequest, JsonObject, OpTime, PlacementDoc
+    from onnxbench.types import BuildRequest, Capability, JsonObject, PlacementDoc
 
     Array = np.ndarray[Any, np.dtype[Any]]
+
+INSTALL = "pip install onnx"
 
 _RAW_BITS = ("bfloat16", "float8")
 """How the types begin that travel as raw bits and that the evaluator has in arrays of ml_dtypes."""
@@ -43,30 +43,19 @@ class Reference:
 
     def probe(self) -> Capability:
         """Look for the package without importing it."""
-        if importlib.util.find_spec("onnx") is None:
-            return Capability(
-                self.name,
-                available=False,
-                reason="the package onnx is not installed",
-                hint="pip install onnx",
-            )
-        version = importlib.metadata.version("onnx")
-        return Capability(self.name, available=True, version=version, distribution="onnx")
+        return installed(self.name, self.distributions, INSTALL)
 
     def build(self, request: BuildRequest) -> ReferenceEngine:
         """Read the model, external data included. Raises Unsupported, OutOfMemory, NotInstalled."""
-        if request.options:
-            raise Unsupported(
-                f"the reference evaluator has no option {next(iter(request.options))!r}",
-                "it has none: leave --set out",
-            )
+        for name in request.options:
+            raise refused_option("the reference evaluator", name, ())
         if request.boundary != "host":
             raise Unsupported("the reference evaluator takes arrays alone", "--boundary host")
         try:
             import onnx  # noqa: PLC0415 - worker only
             from onnx.reference import ReferenceEvaluator  # noqa: PLC0415
         except ImportError as error:
-            raise NotInstalled(str(error), "pip install onnx") from error
+            raise NotInstalled(str(error), INSTALL) from error
         try:
             model = onnx.load(request.model)
             evaluator = ReferenceEvaluator(model, new_ops=_older_operators(model))
@@ -77,13 +66,11 @@ class Reference:
         return ReferenceEngine(onnx, evaluator)
 
 
-class ReferenceEngine:
+class ReferenceEngine(PlainEngine):
     """One evaluator with its bound inputs."""
 
-    sync = None
-
     def __init__(self, onnx: Any, evaluator: Any) -> None:
-        self.run: Callable[[], object] = _not_bound
+        self.run: Callable[[], object] = not_bound
         self._onnx = onnx
         self._evaluator = evaluator
         self._names: list[str] = list(evaluator.output_names)
@@ -116,23 +103,16 @@ class ReferenceEngine:
         """Return nothing: every operator is computed by numpy, in the types of its inputs."""
         return [], None
 
-    def op_times(self) -> list[OpTime]:
-        """Return nothing: the time of an oracle is no result."""
-        return []
-
-    def interrupt(self) -> None:
-        """Do nothing: the evaluator cannot be stopped."""
-
     def close(self) -> None:
         """Drop the evaluator."""
-        self.run = _not_bound
+        self.run = not_bound
         self._evaluator = None
 
     def _run(self, feed: dict[str, Array]) -> list[Any]:
         try:
             found: list[Any] = self._evaluator.run(None, feed)
         except MemoryError as error:
-            raise OutOfMemory(str(error), "choose a smaller --batch or --shape") from error
+            raise OutOfMemory(str(error), SMALLER) from error
         except Exception as error:
             raise _unsupported(error) from error
         return found
@@ -151,10 +131,6 @@ class ReferenceEngine:
 
 
 REFERENCE = Reference()
-
-
-def _not_bound() -> object:
-    raise InputRefused("no inputs are bound", "this is a fault of onnxbench: report it")
 
 
 def _as_array(value: Any) -> Array:

@@ -6,13 +6,11 @@ file, for a fixed shape. Tried with torch 2.13.0 and onnx2torch 1.5.15.
 
 from __future__ import annotations
 
-import difflib
-import importlib.metadata
-import importlib.util
 import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from onnxbench.adapting import installed, refused_option
 from onnxbench.errors import NotInstalled, Unsupported
 from onnxbench.runtimes import _torch_compile, _torch_convert
 from onnxbench.runtimes._torch_engine import PROVIDER, TorchEngine
@@ -21,6 +19,8 @@ from onnxbench.types import Capability
 if TYPE_CHECKING:
     from onnxbench.runtimes._torch_convert import Converted
     from onnxbench.types import BuildRequest
+
+INSTALL = "onnxbench install torch"
 
 _NO_ARRAYS = ("bfloat16", "float8", "string", "uint4", "int4")
 
@@ -38,16 +38,7 @@ class Torch:
 
     def probe(self) -> Capability:
         """Look for torch and onnx2torch without importing them."""
-        for module in self.distributions:
-            if importlib.util.find_spec(module) is None:
-                return Capability(
-                    self.name,
-                    available=False,
-                    reason=f"the package {module} is not installed",
-                    hint="onnxbench install torch",
-                )
-        version = importlib.metadata.version("torch")
-        return Capability(self.name, available=True, version=version, distribution="torch")
+        return installed(self.name, self.distributions, INSTALL)
 
     def build(self, request: BuildRequest) -> TorchEngine:
         """Convert and load the model. Raises Unsupported, OutOfMemory, NotInstalled."""
@@ -59,7 +50,7 @@ class Torch:
         try:
             import torch  # noqa: PLC0415 - worker only
         except ImportError as error:
-            raise NotInstalled(str(error), "onnxbench install torch") from error
+            raise NotInstalled(str(error), INSTALL) from error
         torch.set_num_threads(request.threads)
         torch.set_num_interop_threads(1)
         if request.precision == "model":
@@ -70,12 +61,7 @@ class Torch:
     def _check(self, request: BuildRequest) -> None:
         for name in request.options:
             if name not in self.options:
-                near = difflib.get_close_matches(name, self.options, 1, 0.3)
-                known = ", ".join(self.options) or "none: leave --set out"
-                raise Unsupported(
-                    f"{self.name} has no option {name!r}",
-                    f"did you mean --set {near[0]}=…?" if near else f"it has {known}",
-                )
+                raise refused_option(self.name, name, self.options)
         for spec in (*request.inputs, *request.outputs):
             if spec.dtype.startswith(_NO_ARRAYS):
                 raise Unsupported(

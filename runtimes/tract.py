@@ -6,14 +6,24 @@ has no call for the number of threads: one thread computes.
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from onnxbench.errors import InputRefused, NotInstalled, OutOfMemory, Unsupported
-from onnxbench.types import Capability
+from onnxbench.adapting import (
+    SMALLER,
+    PlainEngine,
+    guarded,
+    installed,
+    longest_first,
+    not_bound,
+    one_place,
+    refuse_misfits,
+    refuse_types,
+    refused_option,
+)
+from onnxbench.errors import NotInstalled, OutOfMemory, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +31,14 @@ if TYPE_CHECKING:
     import numpy as np
 
     from onnxbench.protocols import Tensor
-    from onnxbench.types import BuildRequest, JsonObject, OpTime, PlacementDoc, TensorSpec
+    from onnxbench.types import (
+        BuildRequest,
+        Capability,
+        JsonObject,
+        OpTime,
+        PlacementDoc,
+        TensorSpec,
+    )
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -62,17 +79,7 @@ class Tract:
 
     def probe(self) -> Capability:
         """Look for the package without importing it."""
-        try:
-            version = importlib.metadata.version("tract")
-        except importlib.metadata.PackageNotFoundError:
-            return Capability(
-                self.name,
-                available=False,
-                distribution="tract",
-                reason="the package tract is not installed",
-                hint=INSTALL,
-            )
-        return Capability(self.name, available=True, version=version, distribution="tract")
+        return installed(self.name, self.distributions, INSTALL)
 
     def build(self, request: BuildRequest) -> TractEngine:
         """Read, fix the shapes and optimise. Raises Unsupported, OutOfMemory, NotInstalled."""
@@ -80,29 +87,24 @@ class Tract:
             import tract  # noqa: PLC0415 - worker only
         except ImportError as error:
             raise NotInstalled(str(error), INSTALL) from error
-        if request.options:
-            raise Unsupported(
-                f"tract has no option {next(iter(request.options))!r}, and no other",
-                "leave --set out",
-            )
-        _refuse_types(request)
+        for name in request.options:
+            raise refused_option("tract", name, ())
+        refuse_types(request, _TYPES, "tract's Python package cannot pass on")
         try:
             return TractEngine(tract, request)
         except (tract.TractError, MemoryError) as error:
             raise _translate(error, "load") from error
 
 
-class TractEngine:
+class TractEngine(PlainEngine):
     """One optimised model.
 
     Boundary ``host`` takes and gives numpy arrays, which tract's package copies both ways.
     Boundary ``device`` has inputs in tensors of tract's own and leaves outputs in them.
     """
 
-    sync = None
-
     def __init__(self, tract: Any, request: BuildRequest) -> None:
-        self.run: Callable[[], object] = _not_bound
+        self.run: Callable[[], object] = not_bound
         self._tract = tract
         self._asked = request
         self._feed: list[Any] = []
@@ -128,7 +130,7 @@ class TractEngine:
             call: Callable[[], object] = partial(self._runnable.run, self._feed)
         else:
             call = self._run_host
-        self.run = self._guarded(call)
+        self.run = guarded(self, call, partial(_translate, during="run"))
 
     def outputs(self) -> dict[str, Array]:
         """Return the outputs by name, after one inference more."""
@@ -149,14 +151,8 @@ class TractEngine:
     def placement(self) -> tuple[list[PlacementDoc], str | None]:
         """Return the nodes of the optimised model, and the type of most multiplications."""
         nodes = self._nodes(None)
-        row: PlacementDoc = {
-            "provider": PROVIDER,
-            "nodes": len(nodes),
-            "node_share": 1.0,
-            "time_share": 1.0,
-            "operators": dict(Counter(node["op_name"] for node in nodes)),
-        }
-        return [row], _precision(nodes)
+        operators = Counter(node["op_name"] for node in nodes)
+        return [one_place(PROVIDER, operators)], _precision(nodes)
 
     def op_times(self) -> list[OpTime]:
         """Return time per node. tract repeats the inference for five seconds to find out."""
@@ -164,45 +160,20 @@ class TractEngine:
             return []  # it aborts the process when there is nothing to time
         nodes, runs = self._nodes(self._feed), self._repeated
         spent = [round(node.get("secs_per_iter", 0.0) * 1e9) * runs for node in nodes]
-        total = sum(spent) or 1
-        rows: list[OpTime] = [
-            {
-                "name": node["node_name"],
-                "op": node["op_name"],
-                "provider": PROVIDER,
-                "ns": time,
-                "share": time / total,
-                "calls": runs,
-            }
+        return longest_first(
+            (node["node_name"], node["op_name"], PROVIDER, time, runs)
             for node, time in zip(nodes, spent, strict=True)
             if time
-        ]
-        return sorted(rows, key=lambda row: -row["ns"])
-
-    def interrupt(self) -> None:
-        """Do nothing: tract cannot be stopped."""
+        )
 
     def close(self) -> None:
         """Drop the model and its inputs."""
-        self.run = _not_bound
+        self.run = not_bound
         self._feed = []
         self._runnable = None
 
     def _run_host(self) -> list[Array]:
         return [tensor.to_numpy() for tensor in self._runnable.run(self._feed)]
-
-    def _guarded(self, call: Callable[[], object]) -> Callable[[], object]:
-        """Return ``call``, its first run with errors in our words; later ones are the bare call."""
-
-        def first() -> object:
-            try:
-                result = call()
-            except (self._tract.TractError, MemoryError) as error:
-                raise _translate(error, "run") from error
-            self.run = call
-            return result
-
-        return first
 
     def _check(self, inputs: Sequence[Tensor]) -> None:
         """Raise InputRefused by name: tract knows its inputs by number alone."""
@@ -210,13 +181,7 @@ class TractEngine:
         wanted = {
             name: str(self._runnable.input_fact(index)) for index, name in enumerate(self._names)
         }
-        for name in {**wanted, **given}:
-            found, fact = given.get(name, "nothing"), wanted.get(name, "nothing")
-            if found != fact:
-                raise InputRefused(
-                    f"input {name!r} takes {fact}, given was {found}",
-                    "give it with --inputs, another shape with --shape",
-                )
+        refuse_misfits(given, wanted)
 
     def _nodes(self, inputs: list[Any] | None) -> list[dict[str, Any]]:
         """Return the nodes of the optimised model, with times if there are ``inputs``.
@@ -231,20 +196,6 @@ class TractEngine:
 
 
 TRACT = Tract()
-
-
-def _not_bound() -> object:
-    raise InputRefused("no inputs are bound", "this is a fault of onnxbench: report it")
-
-
-def _refuse_types(request: BuildRequest) -> None:
-    for tensor in (*request.inputs, *request.outputs):
-        if tensor.dtype not in _TYPES:
-            raise Unsupported(
-                f"{tensor.name!r} has type {tensor.dtype}, which tract's Python package cannot "
-                "pass on",
-                "run it with --runtime cpu",
-            )
 
 
 def _optimized(tract: Any, request: BuildRequest, *, symbolic: bool) -> tuple[list[str], Any]:
@@ -305,7 +256,7 @@ def _translate(error: Exception, during: str) -> Exception:
     """Return ``error`` as one of ours, without the stack that tract appends."""
     text = str(error).partition("Stack backtrace")[0].strip()
     if isinstance(error, MemoryError):
-        return OutOfMemory(text or "out of memory", "choose a smaller --batch or --shape")
+        return OutOfMemory(text or "out of memory", SMALLER)
     if during == "load":
         return Unsupported(text, "tract cannot load this model or shape; see the message")
     return Unsupported(text, "tract cannot run this model; see the message")

@@ -1,78 +1,58 @@
 """A runtime for onnxbench: the reference evaluator of onnx, which computes with numpy."""
 
 import gc
+from collections import Counter
 from functools import partial
 from importlib import metadata
 
-from onnxbench.errors import InputRefused, Unsupported
-from onnxbench.types import Capability
+from onnxbench.adapting import PlainEngine, installed, one_place, refuse_misfits, refused_option
+from onnxbench.errors import Unsupported
 
-COMPUTED_IN = {"float": "float32", "double": "float64", "float16": "float16"}
+COMPUTED_IN = {"float": "float32", "double": "float64"}
 
 
 class Evaluator:
     name = "evaluator"
     modules = ("onnx.reference",)  # what the worker imports, timed as a phase of its own
     distributions = ("onnx",)  # whose versions name the build; the first one is the runtime's own
-    environment = ""  # of `onnxbench install`, for a runtime that cannot live beside others
     provider = "numpy"  # where every node has to run
 
     def probe(self):  # cheap: looks for the package, imports nothing
-        try:
-            version = metadata.version("onnx")
-        except metadata.PackageNotFoundError:
-            reason, hint = "the package onnx is not installed", "pip install onnx"
-            return Capability(self.name, available=False, reason=reason, hint=hint)
-        return Capability(self.name, available=True, version=version, distribution="onnx")
+        return installed(self.name, self.distributions, "pip install onnx")
 
     def build(self, request):
         for option in request.options:  # a mistyped option must not be ignored
-            raise Unsupported(f"evaluator has no option {option}", "leave --set out")
+            raise refused_option(self.name, option, known=())
         if request.boundary == "device":
             raise Unsupported("evaluator keeps nothing on a device", "--boundary host")
-        import onnx
         from onnx.reference import ReferenceEvaluator
 
         try:
-            model = onnx.load(request.model)
-            return Engine(ReferenceEvaluator(model), len(model.graph.node), request)
+            return Engine(ReferenceEvaluator(request.model), request)
         except Exception as error:
-            message = f"{type(error).__name__}: {error}"
-            raise Unsupported(message, "onnx does not know this model") from error
+            raise Unsupported(str(error), "onnx does not know this model") from error
 
 
-class Engine:
-    sync = None  # run() returns when the outputs are there
-
-    def __init__(self, evaluator, nodes, request):
-        self.evaluator, self.nodes, self.request = evaluator, nodes, request
+class Engine(PlainEngine):  # which has no queue, tells no operator's time and cannot be stopped
+    def __init__(self, evaluator, request):
+        self.evaluator, self.type = evaluator, request.inputs[0].dtype
 
     def bind(self, inputs):
         feed = {tensor.name: tensor.array for tensor in inputs}
-        if set(feed) != set(self.evaluator.input_names):
-            raise InputRefused(f"it takes {self.evaluator.input_names}", "see --inputs")
+        refuse_misfits(dict.fromkeys(feed, "it"), dict.fromkeys(self.evaluator.input_names, "it"))
         self.run = partial(self.evaluator.run, None, feed)  # the hot path: no more than this
 
     def outputs(self):
         return dict(zip(self.evaluator.output_names, self.run(), strict=True))
 
     def facts(self):  # asked of the runtime, never what it was told
-        return {
-            "runtime_version": metadata.version("onnx"),
-            "options": {},
-            "threads_control": "numpy's BLAS counts the processors when it is imported",
-            "spinning": "up to numpy's BLAS",
-        }
+        why = "numpy's BLAS counts the processors when it is imported"
+        shown = {"runtime_version": metadata.version("onnx"), "options": {}}
+        return {**shown, "threads_control": why, "spinning": "up to numpy's BLAS"}
 
     def placement(self):
-        row = {"provider": "numpy", "nodes": self.nodes, "node_share": 1.0, "time_share": 1.0}
-        return [row], COMPUTED_IN.get(self.request.inputs[0].dtype)
-
-    def op_times(self):
-        return []  # not told by this runtime
-
-    def interrupt(self):
-        pass  # cannot be stopped: onnxbench kills the process two seconds later
+        operators = Counter(node.op_type for node in self.evaluator.proto_.graph.node)
+        return [one_place("numpy", operators)], COMPUTED_IN.get(self.type)
 
     def close(self):
         self.run = self.evaluator = None

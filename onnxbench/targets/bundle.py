@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from importlib.resources.abc import Traversable
 
-MODULES = ("__init__.py", "types.py", "sources.py", "protocols.py", "errors.py", "text.py")
+MODULES = tuple(
+    f"{name}.py"
+    for name in ("__init__", "adapting", "errors", "protocols", "sources", "text", "types")
+)
 MEASURING = ("onnxbench.worker", "onnxbench.probes", "onnxbench.runtimes")
 EXPORTING = ("onnxbench.worker", "onnxbench.exporters")
 MAIN = "from onnxbench.worker.{module} import main\n\nmain()\n"

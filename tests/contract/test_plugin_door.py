@@ -86,11 +86,15 @@ def test_it_keeps_the_contract(place: Path) -> None:
     ("right", "wrong", "failing"),
     [
         ("for option in request.options", "for option in ()", "unknown_option"),
-        ("available=False", "available=True", "probe_without"),
+        ("(self.name, self.distributions", '(self.name, ("numpy",)', "probe_without"),
         ("self.run = self.evaluator = None", "KEPT.append(self)", "close_frees"),
         ("self.run(), strict", "[a + 0.01 for a in self.run()], strict", "outputs_are_right"),
         ('metadata.version("onnx"),', '"9.9.9",', "version_is_the_installed"),
-        ("pass  # cannot", "raise OSError  # cannot", "interrupt"),
+        (
+            "def facts(self)",
+            "def interrupt(self):\n        raise OSError\n\n    def facts(self)",
+            "interrupt",
+        ),
     ],
 )
 def test_a_breach_is_seen(place: Path, right: str, wrong: str, failing: str) -> None:

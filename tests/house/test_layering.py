@@ -18,6 +18,7 @@ FOLDERS = ("onnxbench", "exporters", "runtimes", "tests", "benchmarks")
 BUNDLE = (
     "onnxbench/worker",
     "onnxbench/probes",
+    "onnxbench/adapting.py",
     "onnxbench/protocols.py",
     "onnxbench/types.py",
     "onnxbench/errors.py",
@@ -25,6 +26,7 @@ BUNDLE = (
     "runtimes",
 )
 BUNDLED_MODULES = (
+    "adapting",
     "sources",
     "worker",
     "probes",
