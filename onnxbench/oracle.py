@@ -7,17 +7,22 @@ give. They are computed once per model and workload, in a process of its own, be
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from onnxbench.text import safe_text
 from onnxbench.worker.job import Reference
+from onnxbench.worker.judging import is_narrower, narrowest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from onnxbench.types import Artifact, ChildResult, JsonObject, PlannedCell
+    from onnxbench.types import Artifact, ChildResult, JsonObject, ParityDoc, PlannedCell
     from onnxbench.worker.job import Job
+
+PLACEHOLDER = "light"
+"""What a cell calls the weights of the networks in the onnx package."""
 
 ENOUGH_SHARE = 0.01
 """Types with a smaller share of the multiplications do not decide how a network is computed."""
@@ -38,54 +43,105 @@ class Oracle:
     interpreter: str
 
 
-def is_oracle(planned: PlannedCell, oracle: Oracle) -> bool:
+@dataclass(slots=True)
+class References:
+    """What the cells of one run are compared with, found once per model and workload.
+
+    The first of ``oracles`` that can run a model is believed; without any, nothing is compared.
+    ``folder`` takes their outputs. ``run`` runs the job of an oracle for a cell.
+    """
+
+    oracles: Sequence[Oracle]
+    folder: Path
+    run: Callable[[PlannedCell, Oracle, Job], ChildResult]
+    _known: dict[tuple[str, str], tuple[Reference | None, str]] = field(default_factory=dict)
+
+    def of(self, planned: PlannedCell, job: Job) -> tuple[Reference | None, str]:
+        """Return the reference for a cell, or None and why there is none.
+
+        ``job``: a job of the cell. The oracle's own cell has none, and no reason.
+        """
+        if self.oracles and _is_oracle(planned, self.oracles[0]):
+            return None, ""
+        why = _why_not_compared(planned)
+        if why or not self.oracles:
+            return None, why
+        key = (planned.artifact.sha256, planned.workload.key)
+        if key not in self._known:
+            self._known[key] = self._ask(planned, job)
+        return self._known[key]
+
+    def _ask(self, planned: PlannedCell, job: Job) -> tuple[Reference | None, str]:
+        reasons = []
+        workload = f"{planned.workload.key}-{planned.artifact.sha256[:16]}"
+        for number, oracle in enumerate(self.oracles):
+            reference = Reference(
+                path=str(self.folder / f"{workload}-{number}.npz"),
+                name=oracle.name,
+                dtype=narrowest_precision(planned.artifact, planned.static),
+                depth=depth(planned.artifact),
+            )
+            asked = dataclasses.replace(
+                job,
+                mode="reference",
+                adapter=oracle.adapter,
+                boundary="host",
+                precision="model",
+                options={},
+                expected=(),
+                converted=None,
+                cache=None,
+                provider="",
+                reference=reference,
+            )
+            result = self.run(planned, oracle, asked)
+            if result.status == "ok":
+                return reference, ""
+            message = result.error["message"] if result.error else result.status
+            reasons.append(f"{oracle.name}: {message}")
+        return None, "; ".join(reasons) or "no oracle is installed"
+
+
+def for_native(reference: Reference, effective: str | None) -> Reference:
+    """Return ``reference`` for a runtime that chose its own precision: its rounding is allowed.
+
+    ``effective``: what it was found to compute in.
+    """
+    used = narrowest(effective)
+    if used is None or not is_narrower(used, reference.dtype):
+        return reference
+    return dataclasses.replace(reference, dtype=used)
+
+
+def say_why_unjudged(result: ChildResult, reason: str) -> None:
+    """Put into a facts child's parity why its outputs were compared with nothing."""
+    if result.measurement is None or not reason:
+        return
+    found = result.measurement.get("parity", {})
+    if found.get("reference") == "self":
+        said = safe_text(reason, 300)
+        unknown: ParityDoc = {"reference": None, "passed": None, "max_abs": None, "max_rel": None}
+        why: ParityDoc = {"top1_agree": None, "top1_reason": said, "reason": said}
+        result.measurement["parity"] = {**found, **unknown, **why}
+
+
+def _is_oracle(planned: PlannedCell, oracle: Oracle) -> bool:
     """Tell whether a cell is the oracle itself, so that nothing is left to compare."""
     cell = planned.cell
     is_its_runtime = (cell.runtime, planned.runtime_build) == (oracle.runtime, oracle.build)
     return is_its_runtime and not cell.options and cell.boundary == "host"
 
 
-def ask(
-    oracles: Sequence[Oracle],
-    planned: PlannedCell,
-    job: Job,
-    folder: Path,
-    run: Callable[[Oracle, Job], ChildResult],
-) -> tuple[Reference | None, str]:
-    """Return the reference for a cell's model and workload, or None and why there is none.
+def _why_not_compared(planned: PlannedCell) -> str:
+    """Return why the outputs of a cell are not to be compared with the reference's, "" if they are.
 
-    The first of ``oracles`` that can run the model is believed. ``job``: the cell's own facts job;
-    ``folder``: where the outputs go; ``run`` runs a job where an oracle lives.
+    Placeholder weights are all alike, so are the classes, and which one wins is rounding.
     """
-    reasons = []
-    for number, oracle in enumerate(oracles):
-        reference = Reference(
-            path=str(
-                folder / f"{planned.workload.key}-{planned.artifact.sha256[:16]}-{number}.npz"
-            ),
-            name=oracle.name,
-            dtype=narrowest_precision(planned.artifact, planned.static),
-            depth=depth(planned.artifact),
-        )
-        asked = dataclasses.replace(
-            job,
-            mode="reference",
-            adapter=oracle.adapter,
-            boundary="host",
-            precision="model",
-            options={},
-            expected=(),
-            converted=None,
-            cache=None,
-            provider="",
-            reference=reference,
-        )
-        result = run(oracle, asked)
-        if result.status == "ok":
-            return reference, ""
-        message = result.error["message"] if result.error else result.status
-        reasons.append(f"{oracle.name}: {message}")
-    return None, "; ".join(reasons) or "no oracle is installed"
+    if not planned.parity:
+        return "not compared: --no-parity"
+    if planned.cell.weights == PLACEHOLDER:
+        return "not compared: placeholder weights, whose outputs prove nothing"
+    return ""
 
 
 def declared_precision(artifact: Artifact, static: JsonObject | None) -> str:

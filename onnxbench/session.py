@@ -19,15 +19,13 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from onnxbench.calibration.bounds import compare
 from onnxbench.calibration.files import kept
-from onnxbench.measure.children import outcome, samples_ns
+from onnxbench.measure.children import is_wrong, outcome, samples_ns
 from onnxbench.measure.stopping import decide
 from onnxbench.measure.summary import summarize
-from onnxbench.oracle import ask, declared_precision, is_oracle
-from onnxbench.text import safe_text
+from onnxbench.oracle import References, declared_precision, for_native, say_why_unjudged
 from onnxbench.types import Child
 from onnxbench.worker.conversion import UNFINISHED
 from onnxbench.worker.job import Job
-from onnxbench.worker.judging import is_narrower, narrowest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,7 +42,6 @@ if TYPE_CHECKING:
         JsonObject,
         Limits,
         Measurement,
-        ParityDoc,
         PlannedCell,
         Record,
         Sampling,
@@ -53,9 +50,6 @@ if TYPE_CHECKING:
     from onnxbench.worker.job import Mode, Reference
 
 Ending = Literal["finished", "budget", "timeout", "interrupted"]
-
-PLACEHOLDER = "light"
-"""What a cell calls the weights of the networks in the onnx package."""
 
 RETRIED = ("crashed", "throttled")
 """States that are worth a second attempt; a wrong or refused model stays wrong."""
@@ -131,24 +125,31 @@ class _Ended(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Ran:
-    """What is remembered of a stored child; its samples stay in the store."""
+    """What is remembered of a stored child; its samples stay in the store.
+
+    ``goes_on``: whether its cell may be timed after it. Wrong outputs do not end a cell: what came
+    of it is shown struck out.
+    """
 
     mode: ChildMode
     block: int
     status: Status
+    goes_on: bool
     median_ns: float | None
     precision: str | None = None
 
     @classmethod
     def of(cls, child: Child) -> _Ran:
         status, _ = outcome(child)
-        timed_well = child.mode == "timed" and status == "ok"
+        goes_on = status == "ok" or is_wrong(child)
+        has_samples = child.mode == "timed" and goes_on and bool(child.result.samples)
         found: Measurement = child.result.measurement or {}
         return cls(
             child.mode,
             child.block,
             status,
-            process_median_ns(child) if timed_well else None,
+            goes_on,
+            process_median_ns(child) if has_samples else None,
             found.get("precision_effective"),
         )
 
@@ -176,19 +177,19 @@ class _Progress:
         """
         if self.reference is None or mode not in ("facts", "timed"):
             return None
-        effective = next(
-            (narrowest(ran.precision) for ran in self.ran if ran.mode == "facts"), None
-        )
-        dtype = self.reference.dtype
-        if self.planned.cell.precision != "native" or mode == "facts" or effective is None:
+        if self.planned.cell.precision != "native" or mode == "facts":
             return self.reference
-        return dataclasses.replace(
-            self.reference, dtype=effective if is_narrower(effective, dtype) else dtype
-        )
+        effective = next((ran.precision for ran in self.ran if ran.mode == "facts"), None)
+        return for_native(self.reference, effective)
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether some child computed something else than the reference."""
+        return any(ran.goes_on and ran.status != "ok" for ran in self.ran)
 
     @property
     def medians_ns(self) -> list[float]:
-        """Medians of the timed children that count."""
+        """Medians of the timed children that were sampled."""
         return [ran.median_ns for ran in self.ran if ran.median_ns is not None]
 
 
@@ -277,7 +278,6 @@ class _Run:
         self._observer = observer
         self._bounds = bounds
         self._cells = [_Progress(planned) for planned in plan.cells]
-        self._references: dict[tuple[str, str], tuple[Reference | None, str]] = {}
 
     def resume(self, children: list[Child]) -> None:
         """Take over the children of an unfinished run."""
@@ -295,11 +295,14 @@ class _Run:
         ``folder`` takes the outputs of ``oracles``.
         """
         self._check_bounds()
+        references = References(oracles, folder, self._ask_oracle)
         for progress in self._cells:
-            if progress.planned.converter is not None:
+            planned = progress.planned
+            if planned.converter is not None:
                 self._child(progress, "convert", 0)
             if progress.stop is None:
-                self._find_reference(progress, oracles, folder)
+                job = job_for(planned, self._plan.sampling, "reference", self._builds)
+                progress.reference, progress.no_reference = references.of(planned, job)
                 self._child(progress, "facts", 0)
         for block in range(1, self._plan.sampling.processes_max + 1):
             order = [progress for progress in self._cells if progress.stop is None]
@@ -309,7 +312,7 @@ class _Run:
                 self._child(progress, "timed", block)
         if self._plan.op_times:
             for progress in self._cells:
-                if progress.medians_ns:
+                if progress.medians_ns and not progress.is_wrong:
                     self._child(progress, "op-times", 0)
 
     def records(self, calibrated: Kept) -> Iterator[tuple[PlannedCell | None, Record]]:
@@ -330,28 +333,13 @@ class _Run:
             compare(record, planned.static, planned.runtime_build, calibrated)
             yield planned, record
 
-    def _find_reference(self, progress: _Progress, oracles: Sequence[Oracle], folder: Path) -> None:
-        """Let the first oracle that can say what is right for this cell, once per workload."""
-        planned = progress.planned
-        if oracles and is_oracle(planned, oracles[0]):
-            return
-        progress.no_reference = _why_not_compared(planned)
-        if progress.no_reference or not oracles:
-            return
-        key = (planned.artifact.sha256, planned.workload.key)
-        if key not in self._references:
-            job = job_for(planned, self._plan.sampling, "reference", self._builds)
-
-            def run(oracle: Oracle, asked: Job) -> ChildResult:
-                label = f"{planned.cell.model_id} reference"
-                self._observer.before(label, *self._standing())
-                target = self._target_for(oracle.interpreter)
-                result = target.run_worker(asked.document(), self._limits(progress))
-                self._check_bounds()
-                return result
-
-            self._references[key] = ask(oracles, planned, job, folder, run)
-        progress.reference, progress.no_reference = self._references[key]
+    def _ask_oracle(self, planned: PlannedCell, oracle: Oracle, asked: Job) -> ChildResult:
+        """Run the job of an oracle; what it writes is compared with later."""
+        self._observer.before(f"{planned.cell.model_id} reference", *self._standing())
+        target = self._target_for(oracle.interpreter)
+        result = target.run_worker(asked.document(), self._limits(planned))
+        self._check_bounds()
+        return result
 
     def _child(self, progress: _Progress, mode: ChildMode, block: int) -> None:
         """Run the child of one block, and once more if it crashed."""
@@ -362,9 +350,9 @@ class _Run:
             job = job_for(progress.planned, self._plan.sampling, mode, self._builds)
             job = dataclasses.replace(job, reference=progress.judged_by(mode))
             target = self._target_for(progress.planned.interpreter)
-            result = target.run_worker(job.document(), self._limits(progress))
+            result = target.run_worker(job.document(), self._limits(progress.planned))
             if mode == "facts":
-                _say_why_unjudged(result, progress.no_reference)
+                say_why_unjudged(result, progress.no_reference)
             if result.status == "timeout-hard" and self._past(self._bounds.timeout_s):
                 # Killed because the run's time was up, which says nothing about the cell.
                 raise _Ended("timeout")
@@ -382,7 +370,7 @@ class _Run:
         if not deciding:
             return None
         last = deciding[-1]
-        if last.status != "ok":
+        if not last.goes_on:
             ended = f"the {last.mode} process ended {last.status}"
             return ended if progress.has(last.mode, last.block) else None
         if not progress.medians_ns:
@@ -411,7 +399,8 @@ class _Run:
         converter = progress.planned.converter is not None
         converts = converter and not any(ran.mode == "convert" for ran in progress.ran)
         timed = max(1, least - len(progress.medians_ns)) if progress.stop is None else 0
-        wanted = self._plan.op_times and (progress.stop is None or bool(progress.medians_ns))
+        timed_at_all = progress.stop is None or bool(progress.medians_ns)
+        wanted = self._plan.op_times and timed_at_all and not progress.is_wrong
         return converts + facts + timed + (wanted and not progress.has("op-times", 0))
 
     def _count(self, result: ChildResult) -> None:
@@ -420,9 +409,9 @@ class _Run:
         if result.measurement is not None and result.measurement["mode"] == "timed":
             self.outcome.sampling_ns += result.measurement["phases_ns"].get("steady", 0)
 
-    def _limits(self, progress: _Progress) -> Limits:
+    def _limits(self, planned: PlannedCell) -> Limits:
         """Return the limits of a child that starts now: it may not outlive the run's timeout."""
-        return dataclasses.replace(progress.planned.limits, life_s=self._bounds.left_s)
+        return dataclasses.replace(planned.limits, life_s=self._bounds.left_s)
 
     def _check_bounds(self) -> None:
         if self._past(self._bounds.timeout_s):
@@ -477,30 +466,6 @@ def job_for(
         allow_fallback=planned.allow_fallback,
         declared=declared_precision(artifact, planned.static),
     )
-
-
-def _why_not_compared(planned: PlannedCell) -> str:
-    """Return why the outputs of a cell are not to be compared with the reference's, "" if they are.
-
-    Placeholder weights are all alike, so are the classes, and which one wins is rounding.
-    """
-    if not planned.parity:
-        return "not compared: --no-parity"
-    if planned.cell.weights == PLACEHOLDER:
-        return "not compared: placeholder weights, whose outputs prove nothing"
-    return ""
-
-
-def _say_why_unjudged(result: ChildResult, reason: str) -> None:
-    """Put into a facts child's parity why its outputs were compared with nothing."""
-    if result.measurement is None or not reason:
-        return
-    found = result.measurement.get("parity", {})
-    if found.get("reference") == "self":
-        said = safe_text(reason, 300)
-        unknown: ParityDoc = {"reference": None, "passed": None, "max_abs": None, "max_rel": None}
-        why: ParityDoc = {"top1_agree": None, "top1_reason": said, "reason": said}
-        result.measurement["parity"] = {**found, **unknown, **why}
 
 
 def _artifact_document(artifact: Artifact) -> JsonObject:

@@ -207,6 +207,31 @@ def test_other_faults_are_not_tried_again(store: Store, status: Status) -> None:
     assert status in outcome.records[0]["stop"]
 
 
+@pytest.mark.parametrize("from_child", [1, 3], ids=["facts", "the second timed process"])
+def test_wrong_outputs_are_timed_on_and_are_no_result(store: Store, from_child: int) -> None:
+    def answer(job: JsonObject, n: int) -> ChildResult:
+        samples = child(mode=job["mode"]).samples
+        return child("wrong-output" if n >= from_child else "ok", samples, mode=job["mode"])
+
+    target = FakeTarget(answer)
+    (record,) = run(make(op_times=True), target, store).records
+    assert record["status"] == "wrong-output"
+    assert record["latency"]["processes"] == target.count("timed") == 3
+    assert record["verdict"]["grade"] is None
+    assert target.count("op-times") == 0
+    assert len(store.samples(record["record_id"])) == 3
+
+
+def test_a_lowered_precision_is_not_timed(store: Store) -> None:
+    wrong = child("wrong-output", mode="facts")
+    assert wrong.error is not None
+    lowered = dataclasses.replace(wrong, error={**wrong.error, "kind": "precision-lowered"})
+    target = FakeTarget(lambda _job, _n: lowered)
+    (record,) = run(make(), target, store).records
+    assert target.jobs == [("m", "facts")]
+    assert (record["status"], record["latency"]["median_ns"]) == ("wrong-output", None)
+
+
 @pytest.mark.parametrize("samples", [b"", b"1234567", bytes(9)])
 def test_samples_that_are_none_fail_the_cell(store: Store, samples: bytes) -> None:
     """A timed child that says ok but sent no whole samples ends its cell, without a traceback."""

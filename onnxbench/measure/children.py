@@ -74,8 +74,15 @@ class Children:
 
     @property
     def good(self) -> tuple[Child, ...]:
-        """The timed children whose samples count."""
-        return tuple(child for child in self.timed if outcome(child)[0] == "ok")
+        """The timed children whose samples count: those that gave the right answer.
+
+        Of a cell that gave a wrong one, all that were timed: its latency is shown struck out.
+        """
+        right = tuple(child for child in self.timed if outcome(child)[0] == "ok")
+        wrong = tuple(child for child in self.timed if is_wrong(child))
+        if not wrong:
+            return right
+        return tuple(child for child in self.timed if child in right or child in wrong)
 
     def ending(self) -> tuple[Status, ErrorDoc | None]:
         """Return the status of the cell and its error: those of its worst child.
@@ -92,8 +99,13 @@ class Children:
         return outcome(worst)
 
     def notes(self) -> list[str]:
-        """Return one sentence per attempt that failed, retried or not."""
-        counting = (*self.convert, *self.facts, *self.timed, *self.op_times)
+        """Return one sentence per attempt that failed, retried or not.
+
+        Timed children of a cell that is known to be wrong are wrong too, which need not be said.
+        """
+        known = any(is_wrong(child) for child in self.facts)
+        timed = [child for child in self.timed if not (known and is_wrong(child))]
+        counting = (*self.convert, *self.facts, *timed, *self.op_times)
         return [
             *(_failure(child, "a retry took its place") for child in self.replaced),
             *(_failure(child, "") for child in counting if outcome(child)[0] != "ok"),
@@ -103,11 +115,21 @@ class Children:
 def outcome(child: Child) -> tuple[Status, ErrorDoc | None]:
     """Return status and error of a child; a timed child that is "ok" must have samples."""
     result = child.result
-    if result.status == "ok" and child.mode == "timed":
+    if result.status in ("ok", "wrong-output") and child.mode == "timed":
         size = len(result.samples)
         if size == 0 or size % _SAMPLE_BYTES:
             return "error", _error("no-samples", f"a timed process sent {size} bytes of samples")
     return result.status, _clean(result.error)
+
+
+def is_wrong(child: Child) -> bool:
+    """Tell whether a child computed something else than the reference.
+
+    It is timed all the same, as far as it is to be timed, and what came of it is struck out. A
+    precision below the declared one is another fault, and ends a cell.
+    """
+    status, error = outcome(child)
+    return status == "wrong-output" and error is not None and error["kind"] == "wrong-output"
 
 
 def samples_ns(child: Child) -> npt.NDArray[np.int64]:

@@ -20,7 +20,7 @@ from onnxbench.measure.interval import t_interval
 from onnxbench.measure.latency import latency, no_latency
 from onnxbench.measure.notes import notes
 from onnxbench.measure.static import derived_figures, static_figures
-from onnxbench.measure.verdict import Situation, judge, not_measured, with_fallback
+from onnxbench.measure.verdict import Situation, judge, no_result, not_measured, with_fallback
 from onnxbench.types import PHASES, digest
 
 if TYPE_CHECKING:
@@ -127,7 +127,11 @@ def _verdict(
     interval = t_interval(measured["process_medians_ns"])
     readings = gather(distributions, good, interval, sampling.processes_min)
     failed = len(children.timed) - len(children.good)
-    return judge(readings, Situation(len(distributions), failed, sampling, stop))
+    verdict = judge(readings, Situation(len(distributions), failed, sampling, stop))
+    status, error = children.ending()
+    if status != "wrong-output":
+        return verdict
+    return no_result(verdict, f"{status}: {error['message']}" if error else status)
 
 
 def _throughput(batch: int | None, measured: LatencyDoc) -> tuple[float | None, str]:

@@ -86,6 +86,11 @@ def not_measured(reason: str) -> VerdictDoc:
     return {"grade": None, "reasons": [f"not-measured: {reason}"], "advice": ""}
 
 
+def no_result(verdict: VerdictDoc, reason: str) -> VerdictDoc:
+    """Return ``verdict`` on a number that is none, for the answers were wrong."""
+    return {"grade": None, "reasons": [reason, *verdict["reasons"]], "advice": ""}
+
+
 def with_fallback(verdict: VerdictDoc, fallback: str | None) -> VerdictDoc:
     """Return ``verdict`` on a number that another provider than the one asked for had part in."""
     if fallback is None or verdict["grade"] is None:

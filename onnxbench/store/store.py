@@ -191,15 +191,16 @@ class Store:
         ]
 
     def samples(self, record_id: str) -> list[tuple[int, Samples]]:
-        """Return (block, int64 nanoseconds) of each good timed child behind a record."""
+        """Return (block, int64 nanoseconds) of each timed child behind a record's latency."""
         import numpy as np  # noqa: PLC0415 - the other commands need not wait for it
+
+        from onnxbench.measure.children import Children  # noqa: PLC0415
 
         record = self.record(record_id)
         children = self.children(record["run_id"], record["cell_id"])
         return [
             (child.block, np.frombuffer(child.result.samples, "<i8"))
-            for child in children
-            if child.mode == "timed" and child.result.status == "ok"
+            for child in Children.sort(children).good
         ]
 
     # ------------------------------------------------------------------ rows, for merging too

@@ -271,7 +271,7 @@ def verdict(job: Job, measurement: Measurement) -> tuple[Status, ErrorDoc | None
     return "wrong-output", {
         "kind": "wrong-output",
         "message": f"outputs differ from {parity['reference']}: {parity['reason']}",
-        "hint": "the runtime computes something else; --no-parity times it all the same",
+        "hint": "no result: the runtime computes something else; --no-parity compares nothing",
         "phase": "outputs",
     }
 

@@ -73,7 +73,9 @@ def test_wrong_outputs(models: Path, relu: Path, place: Path) -> None:
     (record,) = ran.records
     assert record["status"] == "wrong-output"
     assert record["parity"]["max_abs"] == pytest.approx(0.5)
-    assert record["latency"]["median_ns"] is None, "a wrong answer is not timed"
+    assert record["latency"]["processes"] == len(record["latency"]["process_medians_ns"]) > 0
+    assert record["verdict"]["grade"] is None, "timed, but no result"
+    assert record["verdict"]["reasons"][0].startswith("wrong-output: ")
     assert "--no-parity" in record["error"]["hint"]
     (timed,) = measure(models / "linear.onnx", "--inputs", made, "--no-parity").records
     assert timed["status"] == "ok"
