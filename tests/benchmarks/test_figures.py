@@ -12,7 +12,7 @@ import pytest
 from benchmarks import a_a, help, isolation, loop, make_run, parent, sweep  # noqa: A004
 from benchmarks.__main__ import ANALYZER, NAMES, expanded
 from benchmarks.analyzer import given
-from benchmarks.pairs import alternate, mean_difference
+from benchmarks.pairs import alternate, mean_difference, median_ratio
 from onnxbench.errors import WorkerError
 
 ROOT = Path(__file__).parents[2]
@@ -74,6 +74,13 @@ def test_sides_alternate_and_stop_when_it_is_enough() -> None:
     assert pairs == [(1, 2)] * 3
     assert order[:2] == ["a", "b"], "once each, unmeasured"
     assert {"".join(order[i : i + 2]) for i in (2, 4, 6)} == {"ab", "ba"}, "the order is drawn"
+
+
+def test_a_stalled_process_counts_once() -> None:
+    pairs = [(1.0 + n / 100, 1.0) for n in range(14)] + [(9.0, 1.0)]
+    ratio = median_ratio(pairs)
+    assert (ratio.estimate, ratio.low, ratio.high) == (1.07, 1.03, 1.11)  # 4th and 12th of 15
+    assert median_ratio([(2.0, 1.0), (4.0, 1.0)]).high == 4.0
 
 
 def test_a_difference_has_the_textbook_interval() -> None:
