@@ -47,7 +47,7 @@ def refused_option(owner: str, name: str, known: Iterable[str], otherwise: str =
 
     ``otherwise``: the hint where none of the ``known`` is like it, by default all of them.
     """
-    names = sorted(known)
+    names = list(dict.fromkeys(known))
     by_bare = {each.casefold(): each for each in names}
     near = difflib.get_close_matches(name.casefold(), by_bare, 1, _LIKE)
     listed = f"one of: {', '.join(names)}" if names else "it has none: leave --set out"

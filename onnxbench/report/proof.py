@@ -15,7 +15,7 @@ from onnxbench.report.findings import Finding
 from onnxbench.text import safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
     from onnxbench.report.axes import Axis
@@ -125,19 +125,26 @@ def threads(records: Sequence[Record]) -> list[str]:
     return texts
 
 
-def legend(records: Sequence[Record], varying: Sequence[Axis] = ()) -> list[Finding]:
-    """Return what the columns of this module mean, and what was left to another provider."""
+def legend(
+    records: Sequence[Record], varying: Sequence[Axis] = (), hidden: Collection[str] = ()
+) -> list[Finding]:
+    """Return what the columns of this module mean, and what was left to another provider.
+
+    ``hidden``: titles of columns that there was no room for.
+    """
     found = []
     if precisions_vary(records):
         found.append(Finding("type", "what the runtime computed in, as it says when it is asked"))
     if any(map(computes_otherwise, records)):
         found.append(Finding("!", "computed in another type than the model declares"))
+    if "told→found" not in hidden and any(text != fmt.NOTHING for text in threads(records)):
+        found.append(Finding("told→found", "threads that it was told to use, and those it used"))
     references = {
         reference
         for record, text in zip(records, errors(records), strict=True)
         if text != fmt.NOTHING and (reference := text_at(record, "parity.reference"))
     }
-    if references:
+    if references and "max error" not in hidden:
         found.append(Finding("error", f"largest |output − {' or '.join(sorted(references))}|"))
     found += _unjudged(records, varying)
     for record in records:

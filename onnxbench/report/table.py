@@ -51,7 +51,7 @@ def results_table(
     hidden = f"{', '.join(dropped)}: no room in {width} columns, but in -o FILE.csv"
     below = [
         *findings.legend(records, axes.varying),
-        *proof.legend(records, axes.varying),
+        *proof.legend(records, axes.varying, dropped),
         *findings.doubts(records, axes.varying),
         *(Finding(f"[{i}]", reason) for reason, i in numbers.items()),
         *findings.skips(unplaced),
