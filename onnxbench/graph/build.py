@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import heapq
+import sys
+from functools import lru_cache
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +13,7 @@ import numpy as np
 from onnxbench.errors import RefusedInput
 from onnxbench.graph.functions import FOREIGN_OPSET
 from onnxbench.graph.network import Graph, Node, Tensor
-from onnxbench.graph.values import MAX_ELEMENTS
+from onnxbench.graph.values import MAX_ELEMENTS, NUMPY_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -63,20 +66,24 @@ class Builder:
         self._captured: list[Tensor] = []
         self._random_nodes = 0
         self._versions: dict[str, tuple[str, int]] = {}
-        self._is_random: dict[str, bool] = {}
 
     def graph(self, proto: GraphProto, outer: Graph | None) -> Graph:
         """Return ``proto`` as a graph inside ``outer``."""
         graph = Graph(proto.name, [], [], [], {}, outer)
         values = graph.values
-        for info in (*proto.value_info, *proto.output, *proto.input):
+        initializers = {tensor.name: tensor for tensor in proto.initializer}
+        noted = {}
+        for info in proto.value_info:
+            name = info.name
+            values[name] = self.typed(name, info.type)
+            if name in initializers and info.metadata_props:
+                noted[name] = {entry.key: entry.value for entry in info.metadata_props}
+        for info in (*proto.output, *proto.input):
             values[info.name] = self.typed(info.name, info.type)
-        noted = {info.name: info.metadata_props for info in proto.value_info if info.metadata_props}
-        for tensor in proto.initializer:
-            kept = values[tensor.name] = constant_of(tensor.name, tensor)
-            if tensor.name in noted:
-                kept.metadata = {entry.key: entry.value for entry in noted[tensor.name]}
-            kept.stored = self._stored.get(tensor.name)
+        for name, tensor in initializers.items():
+            kept = values[name] = constant_of(name, tensor)
+            kept.metadata = noted.get(name)
+            kept.stored = self._stored.get(name)
         for sparse in proto.sparse_initializer:
             name, dims = sparse.values.name, tuple(sparse.dims)
             values[name] = Tensor(name, sparse.values.data_type, dims, constant=True, proto=sparse)
@@ -95,36 +102,40 @@ class Builder:
     def node(self, proto: NodeProto, graph: Graph) -> Node:
         """Return ``proto`` as a node of ``graph``, which has its inputs by now."""
         values = graph.values
-        inputs: list[Tensor | None] = []
-        for name in proto.input:
-            found = values.get(name) if name else None
-            if found is None and name and graph.outer is not None:
-                found = graph.outer.value(name)
-                if found is not None:
-                    self._captured.append(found)
-            inputs.append(found)
+        # A slice of a repeated field is a list, and made faster than by going through the field.
+        names = proto.input[:]
+        inputs = [values.get(name) if name else None for name in names]
+        if None in inputs and graph.outer is not None:
+            inputs = [self._captured_from(graph.outer, name) if found is None else found
+                      for name, found in zip(names, inputs, strict=True)]  # fmt: skip
         outputs: list[Tensor | None] = []
-        for name in proto.output:
+        for name in proto.output[:]:
             made = None
             if name:
                 made = values.get(name)
                 if made is None:
                     made = values[name] = Tensor(name)
             outputs.append(made)
+        op = proto.op_type
         domain, version = self._versions.get(proto.domain) or self._domain(proto)
-        node = Node(
-            proto, proto.op_type, domain, proto.name, version, tuple(inputs), tuple(outputs)
-        )
+        node = Node(proto, op, domain, proto.name, version, tuple(inputs), tuple(outputs))
         for output in outputs:
             if output is not None:
                 output.producer = node
-        if node.op == "Constant" and not domain:
+        if op == "Constant" and not domain:
             self._fill_constant(node)
         elif self._is_constant(node, graph):
             for output in outputs:
                 if output is not None:
                     output.constant = True
         return node
+
+    def _captured_from(self, outer: Graph, name: str) -> Tensor | None:
+        """Return the value ``name`` of the graphs around, and note that it was asked for."""
+        found = outer.value(name) if name else None
+        if found is not None:
+            self._captured.append(found)
+        return found
 
     def _domain(self, proto: NodeProto) -> tuple[str, int]:
         """Return domain and version; a node from a function may have a version of its own."""
@@ -146,16 +157,13 @@ class Builder:
                 if attribute.type in {attribute.GRAPH, attribute.GRAPHS}:
                     for name, inner in _subgraphs(attribute):
                         node.graphs[name] = self.graph(inner, graph)
-        is_random = self._is_random.get(node.op)
-        if is_random is None:
-            is_random = node.op in _RANDOM or "random" in node.op.lower()
-            self._is_random[node.op] = is_random
-        if is_random:
-            self._random_nodes += 1
-            return False
+            if _is_random(node.op):
+                self._random_nodes += 1
         for each in node.inputs:
             if each is not None and not each.constant:
                 return False
+        if _is_random(node.op):
+            return False
         read = self._captured[captured:]
         if graph.outer is None:
             del self._captured[:]
@@ -185,20 +193,28 @@ class Builder:
             found = of.tensor_type
             shape = None
             if found.HasField("shape"):
-                shape = tuple(self._dim(dim) for dim in found.shape.dim)
+                shape = tuple([self._dim(dim) for dim in found.shape.dim])
             known = self._types[key] = (found.elem_type, shape)
         return Tensor(name, *known)
 
     def _dim(self, dim: Any) -> Dim | None:
+        size: int = dim.dim_value
+        if size > 0:  # the usual case, seen without a look at which field is there
+            return size
         if dim.HasField("dim_value"):
-            return int(dim.dim_value) if dim.dim_value >= 0 else None
+            return None if size else 0
         return self._dims.get(dim.dim_param) if dim.dim_param else None
 
 
 def constant_of(name: str, tensor: TensorProto) -> Tensor:
     """Return a constant with the elements of ``tensor``, if these are few and in the file."""
-    shape = tuple(tensor.dims)
-    return Tensor(name, tensor.data_type, shape, True, _elements(tensor), tensor)
+    dtype, shape = tensor.data_type, tuple(tensor.dims[:])
+    return Tensor(name, dtype, shape, True, _elements(tensor, dtype, shape), tensor)
+
+
+@lru_cache(maxsize=4096)
+def _is_random(op: str) -> bool:
+    return op in _RANDOM or "random" in op.lower()
 
 
 def _subgraphs(attribute: AttributeProto) -> Iterator[tuple[str, GraphProto]]:
@@ -234,20 +250,19 @@ def _constant_attribute(name: str, attribute: AttributeProto) -> Tensor | None:
     return Tensor(name, dtype, value.shape, constant=True, value=kept)
 
 
-def _elements(tensor: TensorProto) -> Any:
+def _elements(tensor: TensorProto, dtype: int, shape: tuple[int, ...]) -> Any:
     """Return the elements of a small constant, None of others and of those left in the file."""
-    from onnx import numpy_helper  # noqa: PLC0415
-
-    if tensor.data_type == _STRING or tensor.HasField("segment"):
+    if dtype == _STRING or tensor.HasField("segment"):
         return None
-    if tensor.data_location == tensor.EXTERNAL:
-        return None
-    elements = 1
-    for dim in tensor.dims:
-        elements *= dim
-    if not 0 <= elements <= MAX_ELEMENTS:
+    if tensor.data_location == tensor.EXTERNAL or not 0 <= prod(shape) <= MAX_ELEMENTS:
         return None
     try:
+        as_type = NUMPY_TYPES.get(dtype)
+        raw = tensor.raw_data if as_type is not None else b""
+        if raw and sys.byteorder == "little":  # what to_array does too, at length
+            return np.frombuffer(raw, as_type).reshape(shape)
+        from onnx import numpy_helper  # noqa: PLC0415
+
         return numpy_helper.to_array(tensor)
     except (ValueError, TypeError, KeyError) as error:
         raise RefusedInput("tensor-size", f"{tensor.name!r} cannot be read: {error}") from None
@@ -264,11 +279,12 @@ def sorted_nodes(nodes: Sequence[NodeProto], *, flat: bool = False) -> Sequence[
     made: set[str] = set()
     early: set[str] = set()
     for node in nodes:
-        for name in node.input if flat else _reads(node):
-            if name not in made:
-                early.add(name)
-        made.update(node.output)
-    if made.isdisjoint(early - {""}):
+        names = node.input[:] if flat else _reads(node)
+        if not made.issuperset(names):
+            early.update(name for name in names if name not in made)
+        made.update(node.output[:])
+    early.discard("")
+    if made.isdisjoint(early):
         return nodes
     maker = {name: index for index, node in enumerate(nodes) for name in node.output if name}
     needs = [{maker[name] for name in _reads(each) if name in maker} for each in nodes]

@@ -42,17 +42,18 @@ def _names_in_order(scope: Scope) -> set[str] | None:
 
     That is nearly every scope, and quickly seen. None: something is to be looked at closely.
     """
-    names = {"", *scope.inputs, *scope.initializers}
-    if len(set(scope.inputs)) < len(scope.inputs):
+    inputs = scope.inputs
+    names = {"", *inputs, *scope.initializers}
+    if len(set(inputs)) < len(inputs):
         return None
+    expected = len(names)
     for node in scope.nodes:
         if not names.issuperset(node.input):
             return None
-        before = len(names)
-        names.update(node.output)
-        if len(names) - before < len(node.output):
-            return None
-    if not names.issuperset(scope.outputs):
+        made = node.output[:]
+        names.update(made)
+        expected += len(made)
+    if len(names) < expected or not names.issuperset(scope.outputs):
         return None
     require_text(*names)
     return names

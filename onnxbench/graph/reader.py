@@ -45,6 +45,11 @@ class _Kind(NamedTuple):
     payloads: frozenset[int] = frozenset()
     keep_bytes: int = 0
 
+    @property
+    def tags(self) -> frozenset[int]:
+        """What ``messages`` begin with on the wire, where that is one byte."""
+        return frozenset(number << 3 | BYTES for number in self.messages if number < 16)
+
 
 _KINDS = {
     kind.name: kind
@@ -132,7 +137,8 @@ class _Stripper:
             )
         cuts: list[_Cut] = []
         payloads: list[Field] = []
-        for field in self._file.fields(start, end):
+        # A message so short hides nothing that would be dropped.
+        for field in self._file.fields(start, end, kind.tags, KEEP_BYTES):
             if field.number in kind.messages:
                 self._expect_bytes(kind, field)
                 if field.end - field.value <= KEEP_BYTES:

@@ -146,7 +146,7 @@ def _operators(all_scopes: Iterable[Scope]) -> Counter[str]:
     found: Counter[tuple[str, str]] = Counter()
     for scope in all_scopes:
         if scope.inference:
-            require_text(*{node.name for node in scope.nodes})
+            require_text(*[node.name for node in scope.nodes])
             found.update([(node.domain, node.op_type) for node in scope.nodes])
     require_text(*(name for operator in found for name in operator))
     operators: Counter[str] = Counter()

@@ -22,11 +22,12 @@ def is_fatal(node: NodeProto) -> bool:
     Einsum: an equation of other letters makes it loop for ever. Split: more outputs than
     ``num_outputs`` make it write behind a vector.
     """
-    if node.op_type == "Einsum":
+    op = node.op_type
+    if op == "Einsum":
         return any(
             each.name == "equation" and not _EQUATION.fullmatch(each.s) for each in node.attribute
         )
-    if node.op_type == "Split":
+    if op == "Split":
         return any(
             each.name == "num_outputs" and each.i != len(node.output) for each in node.attribute
         )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from onnxbench.errors import RefusedInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
 MAX_FIELDS = 20_000_000
 """Fields that are looked at in one file: a bound on time, some ten seconds."""
@@ -62,9 +62,13 @@ class WireFile:
             )
         return data
 
-    def fields(self, start: int, end: int) -> Iterator[Field]:
+    def fields(
+        self, start: int, end: int, dull: Container[int] = (), most_bytes: int = -1
+    ) -> Iterator[Field]:
         """Yield the fields of the message at ``start``..``end``; values are jumped over.
 
+        ``dull``: one-byte tags of lengths whose fields are not yielded if they have at most
+        ``most_bytes`` (below 16 KiB): of 100,000 nodes, hardly any is worth a `Field`.
         Raises RefusedInput: ``malformed``, ``truncated``, ``too-many-fields``.
         """
         window, base, window_end = b"", start, start
@@ -79,8 +83,17 @@ class WireFile:
                 )
                 base, window_end = at, min(at + window_bytes, end)
                 window = self.read(base, window_end)
+            index = at - base
             try:
-                tag, value, length = _header(window, at - base)
+                if window[index] in dull:
+                    value, length = 2, window[index + 1]
+                    if length >= _CONTINUES:  # two bytes of seven bits, or more than is dull
+                        value, length = 3, length & 0x7F | window[index + 2] << 7
+                    if length <= most_bytes and at + value + length <= end:
+                        at += value + length
+                        self._count(at)
+                        continue
+                tag, value, length = _header(window, index)
             except IndexError:
                 raise self._past_end(at, end) from None
             except ValueError as error:
@@ -89,14 +102,18 @@ class WireFile:
             if field.end > end:
                 raise self._past_end(at, end)
             at = field.end
-            self._fields += 1
-            if self._fields > MAX_FIELDS:
-                raise RefusedInput(
-                    "too-many-fields",
-                    f"the file has more than {MAX_FIELDS:,} fields (at byte {at:,})",
-                    "store big tensors as raw_data",
-                )
+            self._count(at)
             yield field
+
+    def _count(self, at: int) -> None:
+        """Count a field that ends at ``at``. Raises RefusedInput ``too-many-fields``."""
+        self._fields += 1
+        if self._fields > MAX_FIELDS:
+            raise RefusedInput(
+                "too-many-fields",
+                f"the file has more than {MAX_FIELDS:,} fields (at byte {at:,})",
+                "store big tensors as raw_data",
+            )
 
     def malformed(self, at: int, what: str) -> RefusedInput:
         """Return the refusal of a file whose bytes at ``at`` are not as ONNX has them."""
