@@ -25,11 +25,11 @@ from onnxbench.graph.dims import (
 )
 from onnxbench.graph.modules import module_path
 from onnxbench.graph.network import Unknown
-from onnxbench.graph.operators.table import find
+from onnxbench.graph.operators.table import TABLE
 from onnxbench.graph.precision import precision
 from onnxbench.graph.profile import NodeProfile
 from onnxbench.graph.shapes import expand
-from onnxbench.graph.traffic import bytes_read, bytes_written, stored
+from onnxbench.graph.traffic import bytes_read, bytes_written, stored, whole_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -108,7 +108,7 @@ class _Book:
     def _preparation(self, node: Node, where: str, times: Count) -> None:
         """Enter arithmetic on constants: no work at run time, but tools that run modules see it."""
         figures, note = _Figures(), "computed before the first inference"
-        row = find(node.domain, node.op)
+        row = TABLE.get((node.domain, node.op))
         if row is not None:
             with suppress(*_UNCOUNTABLE):
                 macs = self._figures(node, row, row.rule(node)).macs
@@ -118,7 +118,7 @@ class _Book:
         self._enter(node, where, times, "constant", _NOTHING, figures, note)
 
     def _plain(self, node: Node, where: str, times: Count) -> None:
-        row = find(node.domain, node.op)
+        row = TABLE.get((node.domain, node.op))
         kind = row.kind if row is not None else "function"
         try:
             cost = row.rule(node) if row is not None else self._expanded(node)
@@ -126,11 +126,15 @@ class _Book:
         except _UNCOUNTABLE as error:
             self._enter(node, where, times, kind, Cost(), None, _why(error))
             return
+        if kind == "contraction":
+            self._note_activations(node, times)
+        self._enter(node, where, times, kind, cost, figures, cost.note)
+
+    def _note_activations(self, node: Node, times: Count) -> None:
         made = next((each for each in node.outputs if each is not None), None)
-        if kind == "contraction" and made is not None:
+        if made is not None:
             with suppress(Unknown):  # an open shape behind a node does not unmake its count
                 self.account.macts.add(made.elements * times)
-        self._enter(node, where, times, kind, cost, figures, cost.note)
 
     def _figures(self, node: Node, row: Operator | None, cost: Cost) -> _Figures:
         flops = 2 * cost.macs + cost.flops
@@ -157,8 +161,8 @@ class _Book:
         """Append the row of ``node``; without ``figures`` it is unknown."""
         status: NodeStatus = "unknown"
         if figures is not None:
-            bounded = (figures.macs, figures.flops) != (figures.macs_least, figures.flops_least)
-            status = "bounded" if bounded or cost.least is not None else "exact"
+            known = figures.macs == figures.macs_least and figures.flops == figures.flops_least
+            status = "exact" if known and cost.least is None else "bounded"
         scaled: Sequence[Count | None] = _UNKNOWN_FIGURES
         if figures is not None:
             scaled = figures if times == 1 else [each * times for each in figures]
@@ -166,14 +170,14 @@ class _Book:
         read: Count | None = 0
         written: Count | None = 0
         if kind not in {"constant", "control"}:
-            read = _bytes(bytes_read, node, cost, kind, times)
+            read = self._read(node, cost, kind, times, counted=figures is not None)
             written = _bytes(bytes_written, node, cost, kind, times)
-            if figures is not None and kind != "view":
-                _note_weights(self.account.weights_read, node, cost)
+        outputs = [each for each in node.outputs if each is not None]
+        names = tuple([each.name for each in outputs])
         params, weight_bytes = self._weights.get(node, (0, 0))
         self.account.nodes.append(
             NodeProfile(
-                node.name or next((each.name for each in node.outputs if each is not None), ""),
+                node.name or (names[0] if names else ""),
                 node.op,
                 node.domain,
                 kind,
@@ -194,9 +198,26 @@ class _Book:
                 reason,
                 tuple([None if each is None else each.shape for each in node.outputs]),
                 tuple([x.name for x in node.inputs if x is not None and not x.constant]),
-                tuple([each.name for each in node.outputs if each is not None]),
+                names,
             )
         )
+
+    def _read(
+        self, node: Node, cost: Cost, kind: str, times: Count, *, counted: bool
+    ) -> Count | None:
+        """Return the bytes that ``node`` reads; note the weights among them if it is counted."""
+        if cost.bytes_read is None and kind != "view" and times == 1:
+            try:  # both at one go, if all is known
+                found, weights = whole_inputs(node)
+            except (Unknown, TooComplex):
+                pass
+            else:
+                for each, size in weights if counted else ():
+                    self.account.weights_read[_object(each)] = size
+                return found
+        if counted and kind != "view":
+            _note_weights(self.account.weights_read, node, cost)
+        return _bytes(bytes_read, node, cost, kind, times)
 
     # ---------------------------------------------------------------------------- control flow
 
@@ -312,8 +333,13 @@ _CONTROL: Mapping[str, Callable[[_Book, Node, str, Count], None]] = {
 
 def is_preparation(node: Node) -> bool:
     """Tell whether ``node`` computes constants alone, so that a runtime does it once (W6, Q1)."""
-    outputs = [each for each in node.outputs if each is not None]
-    return bool(outputs) and all(each.constant for each in outputs)
+    constant = False
+    for each in node.outputs:
+        if each is not None:
+            if not each.constant:
+                return False
+            constant = True
+    return constant
 
 
 def _sums(nodes: Sequence[NodeProfile]) -> _Figures:
@@ -362,6 +388,8 @@ def _bytes(
 def _note_weights(read: dict[Hashable, Count], node: Node, cost: Cost) -> None:
     """Add what ``node`` reads of its constants to ``read``; of a table, the rows it touches."""
     constants = {stored(each) for each in node.inputs if each is not None and each.constant}
+    if not constants:
+        return
     with suppress(Unknown, TooComplex):
         if cost.bytes_read is None:
             for each in constants:

@@ -116,7 +116,7 @@ class Builder:
                 if made is None:
                     made = values[name] = Tensor(name)
             outputs.append(made)
-        op = proto.op_type
+        op = sys.intern(proto.op_type)  # one of a few, looked up in tables again and again
         domain, version = self._versions.get(proto.domain) or self._domain(proto)
         node = Node(proto, op, domain, proto.name, version, tuple(inputs), tuple(outputs))
         for output in outputs:
@@ -151,6 +151,9 @@ class Builder:
 
     def _is_constant(self, node: Node, graph: Graph) -> bool:
         """Build the subgraphs of ``node``; tell whether it computes a constant (W6)."""
+        first = node.inputs[0] if node.inputs else None
+        if self._flat and first is not None and not first.constant:
+            return False  # as nearly always
         captured, random_nodes = len(self._captured), self._random_nodes
         if not self._flat:
             for attribute in node.proto.attribute:

@@ -43,25 +43,34 @@ def fold(node: Node) -> None:
 
     numpy's warnings about arithmetic are the caller's to turn off.
     """
-    rule = RULES.get(node.op)
-    output = node.outputs[0] if node.outputs else None
-    if rule is None or node.domain or output is None or output.value is not None:
+    arrays = operands(node)
+    if arrays is None:
         return
-    arrays: list[Array] = []
-    for tensor in () if node.op in _OF_SHAPES else node.inputs:
-        found = elements(tensor)
-        if found is None and (tensor is not None or node.op != "Clip"):
-            return
-        if found is not None:
-            arrays.append(found)
     try:
-        made = rule(node, arrays)
+        made = RULES[node.op](node, arrays)
         results = made if isinstance(made, list) else [made]
         for tensor, array in zip(node.outputs, results, strict=False):
             if tensor is not None and array is not None:
                 _keep(tensor, np.asarray(array))
     except (Unknown, Unfit, TooComplex, ArithmeticError, ValueError, TypeError, IndexError):
         return  # what a damaged graph would compute, or what has no formula
+
+
+def operands(node: Node) -> list[Array] | None:
+    """Return the elements that ``node`` would compute with; None if nothing can be computed."""
+    if node.op not in RULES or node.domain or not node.outputs:
+        return None
+    output = node.outputs[0]
+    if output is None or output.value is not None:
+        return None
+    arrays: list[Array] = []
+    for tensor in () if node.op in _OF_SHAPES else node.inputs:
+        found = elements(tensor)
+        if found is not None:
+            arrays.append(found)
+        elif tensor is not None or node.op != "Clip":
+            return None
+    return arrays
 
 
 def _keep(tensor: Tensor, array: Array) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from onnxbench.graph.dims import TooComplex, product, symbols
-from onnxbench.graph.network import Unknown, packed_bytes
-from onnxbench.graph.operators.table import find
+from onnxbench.graph.network import Unknown, packed_bytes, size_of
+from onnxbench.graph.operators.table import TABLE
 from onnxbench.graph.payloads import BITS
 
 if TYPE_CHECKING:
@@ -26,10 +26,17 @@ class Value:
 
     ``held``: an input or output of the graph, which nothing may overwrite; ``given``: an input.
     ``reader``: the node that reads it, views apart, or NOBODY or SEVERAL. ``read_at``: the last of
-    all that read it.
+    all that read it. ``place``, ``until``, ``kept``: when results may be put over operands, the
+    value whose bytes it takes; and of that one, how long somebody needs them and whether for good.
     """
 
-    __slots__ = ("born", "dies", "given", "held", "read_at", "reader", "size_bytes")
+    __slots__ = (
+        "born", "dies", "given", "held", "kept", "place", "read_at", "reader", "size_bytes", "until"
+    )  # fmt: skip
+
+    place: Value
+    until: int
+    kept: bool
 
     def __init__(self, size_bytes: int, born: int, dies: int) -> None:
         self.size_bytes = size_bytes
@@ -50,21 +57,21 @@ class Lives:
     def __init__(self, graph: Graph, around: Node | None) -> None:
         self.nodes = graph.nodes
         self.end = max(len(graph.nodes) - 1, 0)
-        self.rows = [find(node.domain, node.op) for node in graph.nodes]
+        self.rows = [TABLE.get((node.domain, node.op)) for node in graph.nodes]
         self.values: list[Value] = []
         self.given: list[Value] = []
         self.reads: list[list[Value]] = []
         self.makes: list[list[Value]] = []
-        self._of: dict[int, Value] = {}
+        self._of: dict[Tensor | None, Value] = {}
         if around is None:
             for tensor in graph.inputs:
-                value = self._of[id(tensor)] = self._new(tensor, 0, self.end)
+                value = self._of[tensor] = self._new(tensor, 0, self.end)
                 value.held = value.given = True
                 self.given.append(value)
         for position, node in enumerate(graph.nodes):
             self._enter(position, node)
         for tensor in graph.outputs:
-            returned = self._of.get(id(tensor))
+            returned = self._of.get(tensor)
             if returned is not None:
                 returned.dies, returned.held = self.end, True
                 if around is not None and around.op == "If":
@@ -76,25 +83,26 @@ class Lives:
         of = self._of
         reads = []
         for tensor in _tensors_read(node) if node.graphs else node.inputs:
-            value = of.get(id(tensor))
+            value = of.get(tensor)
             if value is None or value.read_at == position:
                 continue
             reads.append(value)
             value.read_at = position
-            value.dies = max(value.dies, position)
+            if value.dies < position:  # noqa: PLR1730 - max() is a call, for each of its readers
+                value.dies = position
             if not is_view:
                 value.reader = position if value.reader == NOBODY else SEVERAL
         self.reads.append(reads)
         made = []
-        for index, tensor in enumerate(node.outputs):
+        for tensor in node.outputs:
             if tensor is None or tensor.constant:
                 continue
-            if is_view and index == 0:
-                viewed = of.get(id(node.inputs[0]))
+            if is_view and tensor is node.outputs[0]:
+                viewed = of.get(node.inputs[0])
                 if viewed is not None:  # else it lies in a graph around this one
-                    of[id(tensor)] = viewed
+                    of[tensor] = viewed
                 continue
-            value = of[id(tensor)] = self._new(tensor, position, position)
+            value = of[tensor] = self._new(tensor, position, position)
             made.append(value)
         self.makes.append(made)
 
@@ -116,16 +124,11 @@ def _tensors_read(node: Node) -> Iterator[Tensor | None]:
 
 def _size(tensor: Tensor) -> int:
     """Return the bytes of ``tensor``. Raises Unknown, with what to type if a dim is open."""
-    bits = BITS.get(tensor.dtype)
-    if bits is not None and tensor.shape is not None:
-        elements = 1
-        for dim in tensor.shape:
-            if type(dim) is not int:
-                break
-            elements *= dim
-        else:
-            return (elements * bits + 7) // 8
-    return _open_size(tensor, bits)
+    try:
+        size = size_of(tensor.dtype, tensor.shape)
+    except TooComplex:
+        size = None
+    return size if type(size) is int else _open_size(tensor, BITS.get(tensor.dtype))
 
 
 def _open_size(tensor: Tensor, bits: int | None) -> int:

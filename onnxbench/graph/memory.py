@@ -13,6 +13,8 @@ read and write the most.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from onnxbench.graph.lifetimes import Lives, label
@@ -20,10 +22,11 @@ from onnxbench.graph.network import Unknown
 from onnxbench.graph.profile import Memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 
     from onnxbench.graph.lifetimes import Value
     from onnxbench.graph.network import Graph, Node
+    from onnxbench.graph.operators.row import Kind
 
 _FOLDED = frozenset({"BatchNormalization", "QuantizeLinear"})
 """Beside elementwise operators, what is fused with the convolution or product before it."""
@@ -54,13 +57,14 @@ class _Peaks(NamedTuple):
 def _peaks(graph: Graph, around: Node | None) -> _Peaks:
     lives = Lives(graph, around)
     inside = _inside(graph.nodes)
-    spans = [(value.born, value.dies, value.size_bytes) for value in lives.values]
-    liveness, position = _peak(spans, [each.liveness for each in inside])
-    in_place, _ = _peak(_overwritten(lives), [each.in_place for each in inside])
-    fused = _fused(lives, [each.fused for each in inside])
+    values, nodes = lives.values, len(graph.nodes)
+    spans = [(value.born, value.dies, value.size_bytes) for value in values]
+    liveness, position = _peak(spans, nodes, {at: of.liveness for at, of in inside.items()})
+    in_place, _ = _peak(_overwritten(lives), nodes, {at: of.in_place for at, of in inside.items()})
+    fused = _fused(lives, {at: of.fused for at, of in inside.items()})
     return _Peaks(
-        no_reuse=sum(value.size_bytes for value in lives.values)
-        + sum(each.no_reuse for each in inside),
+        no_reuse=sum([value.size_bytes for value in values])
+        + sum(each.no_reuse for each in inside.values()),
         liveness=liveness,
         in_place=in_place,
         fused=fused,
@@ -68,149 +72,147 @@ def _peaks(graph: Graph, around: Node | None) -> _Peaks:
     )
 
 
-_NONE = _Peaks(0, 0, 0, 0, None)
+def _inside(nodes: Sequence[Node]) -> dict[int, _Peaks]:
+    """Return what the subgraphs of nodes need while they run, by the position of their node.
 
-
-def _inside(nodes: Sequence[Node]) -> list[_Peaks]:
-    """Return what the subgraphs of each node need while it runs: the greatest of its branches.
-
-    The lower bound is that of the branch that needs least.
+    That is the greatest of the branches; the lower bound is that of the branch that needs least.
     """
-    inside = []
-    for node in nodes:
-        if not node.graphs:
-            inside.append(_NONE)
-            continue
-        branches = [_peaks(graph, node) for graph in node.graphs.values()]
-        inside.append(
-            _Peaks(
+    inside = {}
+    for position, node in enumerate(nodes):
+        if node.graphs:
+            branches = [_peaks(graph, node) for graph in node.graphs.values()]
+            inside[position] = _Peaks(
                 no_reuse=max(each.no_reuse for each in branches),
                 liveness=max(each.liveness for each in branches),
                 in_place=max(each.in_place for each in branches),
                 fused=min(each.fused for each in branches),
                 node=None,
             )
-        )
     return inside
 
 
-def _peak(spans: Iterable[tuple[int, int, int]], extra: Sequence[int]) -> tuple[int, int]:
-    """Return the largest sum of the sizes of ``spans`` (first, last, bytes), and where it is."""
-    change = [0] * (len(extra) + 1)
+def _peak(
+    spans: Iterable[tuple[int, int, int]], nodes: int, extra: Mapping[int, int]
+) -> tuple[int, int]:
+    """Return the largest sum of the sizes of ``spans`` (first, last, bytes), and where it is.
+
+    ``extra``: what is needed besides while some of the ``nodes`` run, by their position.
+    """
+    change = [0] * (nodes + 1)
     alone = 0
     for first, last, size_bytes in spans:
-        if first >= len(extra):  # a graph without nodes
+        if first >= nodes:  # a graph without nodes
             alone += size_bytes
             continue
         change[first] += size_bytes
         change[last + 1] -= size_bytes
-    peak, where, alive = alone, 0, 0
-    for position, more in enumerate(extra):
-        alive += change[position]
-        if alive + more > peak:
-            peak, where = alive + more, position
-    return peak, where
+    del change[nodes]
+    alive = list(accumulate(change))
+    for position, more in extra.items():
+        alive[position] += more
+    peak = max(alive, default=0)
+    return (peak, alive.index(peak)) if peak > alone else (alone, 0)
 
 
-class _Span:
-    """Bytes that one value after another takes, from position ``first`` to ``last``."""
+def _overwritten(lives: Lives) -> Iterator[tuple[int, int, int]]:
+    """Return the spans when elementwise operators overwrite an operand of their result's size.
 
-    __slots__ = ("first", "held", "last", "size_bytes")
-
-    def __init__(self, value: Value, last: int) -> None:
-        self.first, self.last, self.held = value.born, last, value.held
-        self.size_bytes = value.size_bytes
-
-
-class _Spans:
-    """The places of values, while results are put over operands that nobody else needs."""
-
-    def __init__(self) -> None:
-        self.of: dict[int, _Span] = {}
-        self.all: list[_Span] = []
-
-    def put(self, value: Value, last: int, over: Iterable[Value] = ()) -> None:
-        """Give ``value`` the place of one of ``over`` if it has the size and is free, else one of
-        its own."""
-        for operand in over:
-            span = self.of[id(operand)]
-            free = span.last == value.born and not span.held
-            if free and span.size_bytes == value.size_bytes and value.size_bytes:
-                span.last, span.held = last, value.held
-                self.of[id(value)] = span
-                return
-        span = self.of[id(value)] = _Span(value, last)
-        self.all.append(span)
-
-    def __iter__(self) -> Iterator[tuple[int, int, int]]:
-        return ((span.first, span.last, span.size_bytes) for span in self.all)
-
-
-def _overwritten(lives: Lives) -> _Spans:
-    """Return the spans when elementwise operators overwrite an operand."""
-    spans = _Spans()
+    A result is put over an operand that nobody else needs, else it gets a place of its own.
+    """
     for value in lives.given:
-        spans.put(value, value.dies)
+        value.place, value.until, value.kept = value, value.dies, value.held
     for row, reads, makes in zip(lives.rows, lives.reads, lives.makes, strict=True):
-        for index, value in enumerate(makes):
-            over = reads if index == 0 and row is not None and row.in_place else ()
-            spans.put(value, value.dies, over)
-    return spans
+        over = reads if row is not None and row.in_place else ()
+        for value in makes:
+            place = value
+            for operand in over:
+                free = operand.place.until == value.born and not operand.place.kept
+                if free and operand.place.size_bytes == value.size_bytes and value.size_bytes:
+                    place = operand.place
+                    break
+            value.place, place.until, place.kept = place, value.dies, value.held
+            over = ()  # only the first result
+    return (
+        (value.born, value.until, value.size_bytes)
+        for value in lives.values
+        if value.place is value
+    )
 
 
 # ---------------------------------------------------------------------------------------- fusion
 
 
-def _fused(lives: Lives, extra: Sequence[int]) -> int:
+def _fused(lives: Lives, extra: Mapping[int, int]) -> int:
     """Return the most bytes that one operator needs when neighbours are fused."""
     into = _fused_into(lives)
-    unstored = {id(lives.makes[position][0]) for position in into}
+    unstored = {lives.makes[position][0] for position in into}
     given = sum(value.size_bytes for value in lives.given)
-    held = {id(value): value for value in lives.values if value.held}
-    most = sum(value.size_bytes for value in held.values())
+    most = sum(value.size_bytes for value in lives.values if value.held)
     groups: dict[int, _Group] = {}
     for position, row in enumerate(lives.rows):
         if row is not None and row.kind == "view":
             continue
-        reads: dict[int, Value] = {}
-        over: list[Value] = []
-        for value in lives.reads[position]:
-            operands = [value]
-            if id(value) in unstored:
-                inner = groups.pop(value.born)
-                operands = inner.operands
-                # The smaller into the greater: a long chain must not be copied at every node.
-                reads, fewer = sorted((reads, inner.reads), key=len, reverse=True)
-                reads.update(fewer)
-            else:
-                reads[id(value)] = value
-            if row is not None and row.in_place:
-                over += operands[:_MAX_OPERANDS]
-        group = _Group(reads, over[:_MAX_OPERANDS])
+        values = lives.reads[position]
+        operands = values[:_MAX_OPERANDS] if row is not None and row.in_place else []
+        group = _Group(values, operands)
+        if not unstored.isdisjoint(values):
+            group = _joined(values, unstored, groups, in_place=bool(operands))
         if position in into:
             groups[position] = group
         else:
             stored = _stored(group, lives.makes[position])
-            most = max(most, given + stored + extra[position])
+            most = max(most, given + stored + extra.get(position, 0))
     return most
 
 
 class _Group(NamedTuple):
     """A node with those fused into it: what they read, and what their result may overwrite."""
 
-    reads: dict[int, Value]
+    reads: Collection[Value]
     operands: list[Value]
+
+
+def _joined(
+    values: Iterable[Value],
+    unstored: Container[Value],
+    groups: dict[int, _Group],
+    *,
+    in_place: bool,
+) -> _Group:
+    """Return a node that reads ``values`` with the groups, taken out of ``groups``, it takes in."""
+    reads: set[Value] = set()
+    operands: list[Value] = []
+    for value in values:
+        own = [value]
+        if value in unstored:
+            inner = groups.pop(value.born)
+            own = inner.operands
+            # The smaller into the greater: a long chain must not be copied at every node.
+            taken = inner.reads if isinstance(inner.reads, set) else set(inner.reads)
+            reads, fewer = (reads, taken) if len(reads) >= len(taken) else (taken, reads)
+            reads |= fewer
+        else:
+            reads.add(value)
+        if in_place:
+            operands += own[:_MAX_OPERANDS]
+    return _Group(reads, operands[:_MAX_OPERANDS])
 
 
 def _stored(group: _Group, makes: Sequence[Value]) -> int:
     """Return the bytes that a group reads and writes, the graph's inputs apart."""
-    read = sum(value.size_bytes for value in group.reads.values() if not value.given)
-    written = sum(value.size_bytes for value in makes)
-    if makes and any(
-        not value.held and value.size_bytes == makes[0].size_bytes for value in group.operands
-    ):
-        written -= makes[0].size_bytes
-    return read + written
+    stored = 0
+    for value in group.reads:
+        if not value.given:
+            stored += value.size_bytes
+    if not makes:
+        return stored
+    for value in makes:
+        stored += value.size_bytes
+    first = makes[0].size_bytes
+    for value in group.operands:
+        if value.size_bytes == first and not value.held:
+            return stored - first
+    return stored
 
 
 def _fused_into(lives: Lives) -> dict[int, int]:
@@ -220,7 +222,7 @@ def _fused_into(lives: Lives) -> dict[int, int]:
         one = None
         for value in reads:
             maker = value.born
-            if value.held or value.reader != position or value.dies != position:
+            if value.reader != position or value.dies != position or value.held:
                 continue
             if len(lives.makes[maker]) != 1 or not _fuses(lives, maker, position):
                 continue
@@ -240,8 +242,13 @@ def _fuses(lives: Lives, maker: int, reader: int) -> bool:
         return False
     if lives.nodes[maker].op == "DequantizeLinear":
         return True
-    op = lives.nodes[reader].op
-    if read_by.kind == "elementwise" or op in _FOLDED:
-        return made_by.kind in {"contraction", "elementwise", "normalization", "reduction"}
-    takes_in = read_by.kind == "normalization" or op in _TAKES_IN or op.startswith("Reduce")
-    return takes_in and made_by.kind == "elementwise"
+    return made_by.kind in _taken_in(read_by.kind, lives.nodes[reader].op)
+
+
+@lru_cache(maxsize=4096)
+def _taken_in(kind: Kind, op: str) -> Container[Kind]:
+    """Return the kinds of operators with which runtimes fuse the operator behind them."""
+    if kind == "elementwise" or op in _FOLDED:
+        return ("contraction", "elementwise", "normalization", "reduction")
+    takes_in = kind == "normalization" or op in _TAKES_IN or op.startswith("Reduce")
+    return ("elementwise",) if takes_in else ()

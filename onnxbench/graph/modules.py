@@ -51,7 +51,8 @@ class ModuleProfile:
 
 def module_path(node: Node) -> tuple[str, ...]:
     """Return the path of the module that ``node`` comes from; () if the file does not tell."""
-    for entry in node.proto.metadata_props:
+    properties = node.proto.metadata_props
+    for entry in properties or ():  # to ask is faster than to go through none
         if entry.key == _SCOPES:
             # The last of them is the operation itself.
             return _from_scopes(entry.value[:_MAX_TEXT].rpartition(",")[0])

@@ -7,6 +7,7 @@ Functions are inlined by then, so a `Graph` is the main graph or a subgraph of I
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -66,15 +67,32 @@ class Tensor:
     @property
     def elements(self) -> Count:
         """Number of elements. Raises Unknown."""
-        return prod(self.dims)
+        shape = self.shape
+        if shape is None or None in shape:
+            shape = self.dims  # which says what is missing
+        return prod(shape)  # type: ignore[arg-type]  # it holds no None
 
     @property
     def bytes(self) -> Count:
         """Size in memory, elements below a byte packed (W5). Raises Unknown."""
-        bits = BITS.get(self.dtype)
-        if bits is None:
+        size = size_of(self.dtype, self.shape)
+        if size is not None:
+            return size
+        if self.dtype not in BITS:
             raise Unknown(f"the size of the elements of {self.name!r} is not known")
-        return packed_bytes(self.elements, bits)
+        return self.elements  # which raises
+
+
+@lru_cache(maxsize=1 << 14)
+def size_of(dtype: int, shape: tuple[Dim | None, ...] | None) -> Count | None:
+    """Return the bytes of a tensor, elements below a byte packed (W5); None if not known.
+
+    Networks have few types and many tensors of each.
+    """
+    bits = BITS.get(dtype)
+    if bits is None or shape is None or None in shape:
+        return None
+    return packed_bytes(prod(shape), bits)  # type: ignore[arg-type]  # it holds no None
 
 
 def packed_bytes(elements: Count, bits: int) -> Count:
@@ -123,9 +141,11 @@ class Node:
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """Return an attribute as Python value: int, float, str (or bytes), list, tensor proto."""
-        for each in self.proto.attribute:
-            if each.name == name:
-                return _attribute_value(each)
+        attributes = self.proto.attribute
+        if attributes:  # to ask is faster than to go through none
+            for each in attributes:
+                if each.name == name:
+                    return _attribute_value(each)
         return default
 
 

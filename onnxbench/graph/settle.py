@@ -15,7 +15,7 @@ from onnxbench.graph.bodies import body_of
 from onnxbench.graph.dims import Expr, TooComplex
 from onnxbench.graph.engines import NOTHING, Found, Reference, Symbolic
 from onnxbench.graph.flow import FLOWS
-from onnxbench.graph.fold import fold
+from onnxbench.graph.fold import fold, operands
 from onnxbench.graph.network import Unknown
 from onnxbench.graph.rules import CONTRIB_RULES, CORRECTED, DOUBTFUL, RULES, dtype_of
 
@@ -40,15 +40,22 @@ _DAMAGED = (
 MAX_BODIES = 8
 """Bodies of operators inside one another."""
 
+MAX_SHORT, MAX_FOLDED = 64, 100_000
+"""Elements of operands, and results of them, that are kept for the next node of that kind."""
+
+_NO_FOLD = (None, None, None)
+
 
 class _Known(NamedTuple):
     """What follows from an operator with its attributes, and types and elements of its inputs.
 
-    ``values``: elements of the outputs, as numbers and as formulas.
+    ``values``: elements of the outputs, as numbers and as formulas. ``whole``: nothing is missing
+    and no output is anything but a tensor.
     """
 
     found: list[Found]
     values: list[tuple[Any, Any]]
+    whole: bool
 
 
 class Settler:
@@ -64,6 +71,7 @@ class Settler:
         self._reference = Reference()
         self._symbolic = Symbolic()
         self._known: dict[Hashable, _Known] = {}
+        self._folded: dict[Hashable, list[tuple[Any, Any, Shape | None]]] = {}
         self._named: dict[tuple[Tensor, int], Dim] = {}
         self._trips: dict[Node, Dim] = {}
         self._changed: set[Tensor] = set()
@@ -103,15 +111,12 @@ class Settler:
             for inner in node.graphs.values():
                 self.inside(inner)
         if self._is_settled(node):
-            fold(node)
+            self._fold(node)
             return
         key = _key(node)
         known = self._known.get(key) if key is not None else None
         if known is not None:
-            self.settle(node, known.found)
-            for output, folded in zip(node.outputs, known.values, strict=True):
-                if output is not None:
-                    output.value, output.formulas = folded
+            self._take(node, known)
             return
         invented = self.names.invented
         found = self._ask(node)
@@ -121,15 +126,55 @@ class Settler:
         if key is not None and is_general:
             values = [(each.value, each.formulas) if each else (None, None)
                       for each in node.outputs]  # fmt: skip
-            self._known[key] = _Known(found, values)
+            whole = (node.domain, node.op) not in _CACHES and all(
+                each.type is None and each.complete for each in found
+            )
+            self._known[key] = _Known(found, values, whole)
 
     def _is_settled(self, node: Node) -> bool:
         for output in node.outputs:
-            if output is not None and not _is_complete(output):
+            if output is None or output.type is not None:
+                continue
+            shape = output.shape
+            if not output.dtype or shape is None or None in shape:
                 return False
         if node.op in CORRECTED and not node.domain:
             return False
         return not self._changed or not any(each in self._changed for each in node.inputs)
+
+    def _take(self, node: Node, known: _Known) -> None:
+        """Give the outputs of ``node`` what was found of a node like it."""
+        outputs = node.outputs
+        if known.whole and not any(
+            each is not None and each.shape is not None and _differ(each.shape, of.shape)
+            for each, of in zip(outputs, known.found, strict=True)
+        ):
+            for output, of in zip(outputs, known.found, strict=True):
+                if output is not None:
+                    output.dtype, output.shape = of.dtype, cast("Shape", of.shape)
+        else:
+            self.settle(node, known.found)
+        for output, folded in zip(outputs, known.values, strict=True):
+            if output is not None:
+                output.value, output.formulas = folded
+
+    def _fold(self, node: Node) -> None:
+        """Fold a settled node, unless one like it was: shape arithmetic repeats in every layer."""
+        arrays = operands(node)
+        if arrays is None:
+            return
+        short = sum([each.size for each in arrays]) <= MAX_SHORT
+        key = _key(node, before=True) if short and len(self._folded) < MAX_FOLDED else None
+        folded = self._folded.get(key) if key is not None else None
+        if folded is None:
+            fold(node)
+            if key is not None:
+                self._folded[key] = [(each.value, each.formulas, each.shape) if each else _NO_FOLD
+                                     for each in node.outputs]  # fmt: skip
+            return
+        for output, of in zip(node.outputs, folded, strict=True):
+            if output is not None:
+                output.value, output.formulas, output.shape = of
 
     # ------------------------------------------------------------------------------------ sources
 
@@ -260,17 +305,16 @@ def _is_corrected(node: Node) -> bool:
     return node.op in CORRECTED and not node.domain
 
 
-def _is_complete(tensor: Tensor) -> bool:
-    if tensor.type is not None:
-        return True
-    return bool(tensor.dtype) and tensor.shape is not None and None not in tensor.shape
-
-
 def _differ(before: Sequence[Dim | None], after: Sequence[Dim | None] | None) -> bool:
     """Tell whether what was known before is no longer so."""
+    if before == after:
+        return False
     if after is None or len(before) != len(after):
         return True
-    return any(old is not None and old != new for old, new in zip(before, after, strict=True))
+    for old, new in zip(before, after, strict=True):  # noqa: SIM110 - any() takes twice as long
+        if old is not None and old != new:
+            return True
+    return False
 
 
 def _ruled(node: Node) -> list[Found] | None:
@@ -318,20 +362,33 @@ def _agreed_dim(column: Sequence[Dim | str | None]) -> Dim | str | None:
     return next(iter(formulas + texts), None)  # type: ignore[operator]
 
 
-def _key(node: Node) -> Hashable | None:
-    """Return what the shapes of the outputs follow from; None if that has no short form."""
-    inputs: list[Hashable] = []
+def _key(node: Node, *, before: bool = False) -> Hashable | None:
+    """Return what the shapes of the outputs follow from; None if that has no short form.
+
+    ``before``: with all that is known of the outputs already; None too if that is elements.
+    """
     if node.graphs:
         return None
+    key: list[Hashable] = [node.op, node.domain, node.opset]
     for tensor in node.inputs:
         if tensor is None:
-            inputs.append(None)
+            key.append(None)
             continue
         if tensor.type is not None:
             return None
-        value = tensor.value.tobytes() if tensor.value is not None else None
-        formulas = None if tensor.formulas is None else tuple(tensor.formulas.reshape(-1).tolist())
-        inputs.append((tensor.dtype, tensor.shape, value, formulas))
-    attributes = b"".join(each.SerializeToString() for each in node.proto.attribute)
-    wanted = tuple(output is not None for output in node.outputs)
-    return (node.op, node.domain, node.opset, attributes, tuple(inputs), wanted)
+        value, formulas = tensor.value, tensor.formulas
+        key += (
+            tensor.dtype,
+            tensor.shape,
+            value if value is None else value.tobytes(),
+            formulas if formulas is None else tuple(formulas.reshape(-1).tolist()),
+        )
+    attributes = node.proto.attribute
+    key.append(b"".join([each.SerializeToString() for each in attributes]) if attributes else b"")
+    for output in node.outputs:
+        key.append(output is not None)
+        if before and output is not None:
+            if output.value is not None or output.formulas is not None or output.type is not None:
+                return None
+            key += (output.dtype, output.shape)
+    return tuple(key)

@@ -22,13 +22,29 @@ def bytes_read(node: Node, cost: Cost, kind: str) -> Count:
     """Return the bytes that one run of ``node`` reads. Raises Unknown."""
     if cost.bytes_read is not None:
         return cost.bytes_read
-    if kind == "view":
-        return 0
+    return 0 if kind == "view" else whole_inputs(node)[0]
+
+
+def whole_inputs(node: Node) -> tuple[Count, list[tuple[Tensor, Count]]]:
+    """Return the bytes of all inputs, and those of what is stored of the constants among them.
+
+    Raises Unknown.
+    """
     total: Count = 0
-    for each in dict.fromkeys(node.inputs):
-        if each is not None:
-            total = total + (stored(each).bytes if each.constant else each.bytes)
-    return total
+    constants = []
+    inputs = node.inputs
+    distinct = len(inputs) < 2 or (len(inputs) == 2 and inputs[0] is not inputs[1])
+    for each in inputs if distinct else dict.fromkeys(inputs):
+        if each is None:
+            continue
+        if each.constant:
+            kept = stored(each)
+            size = kept.bytes
+            constants.append((kept, size))
+        else:
+            size = each.bytes
+        total = total + size
+    return total, constants
 
 
 def bytes_written(node: Node, cost: Cost, kind: str) -> Count:
