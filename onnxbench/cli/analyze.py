@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from onnxbench.cli.options import OUTPUT, json_option, models_option
 from onnxbench.errors import UsageError
 from onnxbench.text import safe_text
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 _WHAT = "What to count"
 _VIEW = "What to show"
-_OUT = "Output"
 
 PATIENCE_S = 2.0
 """After so long a wait, a line on stderr says what takes the time."""
@@ -31,12 +31,7 @@ def analyze(
     model: Annotated[
         str, typer.Argument(help="An ONNX file, or an id from models.yaml.", show_default=False)
     ],
-    catalog: Annotated[
-        str | None,
-        typer.Option(
-            "--models", metavar="FILE", help="The models.yaml to use.", rich_help_panel=_WHAT
-        ),
-    ] = None,
+    catalog: Annotated[str | None, models_option(_WHAT, metavar="FILE")] = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -96,13 +91,11 @@ def analyze(
             metavar="op|module", help="A row for each operator, or module.", rich_help_panel=_VIEW
         ),
     ] = None,
-    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.", rich_help_panel=_OUT)] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.", rich_help_panel=OUTPUT)] = False,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print Markdown.", rich_help_panel=_OUT)
+        bool, typer.Option("--markdown", help="Print Markdown.", rich_help_panel=OUTPUT)
     ] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document.", rich_help_panel=_OUT)
-    ] = False,
+    json: Annotated[bool, json_option(OUTPUT)] = False,
     output: Annotated[
         str | None,
         typer.Option(
@@ -110,7 +103,7 @@ def analyze(
             "-o",
             metavar="FILE",
             help="Write it to a file instead: FILE.csv, .md or .json.",
-            rich_help_panel=_OUT,
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
 ) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from onnxbench.cli.options import json_option
+
 if TYPE_CHECKING:
     from onnxbench.report.progress import Progress
     from onnxbench.selfproof import Proof
@@ -22,7 +24,7 @@ def doctor(
         bool,
         typer.Option("--self-proof", help="Prove on known engines what the harness adds (1 min)."),
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: Annotated[bool, json_option()] = False,
 ) -> int:
     """Say what is installed, what is missing, and what makes this host noisy."""
     from onnxbench import registry

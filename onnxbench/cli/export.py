@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from onnxbench.cli.options import OUTPUT, json_option, models_option, quiet_option
+
 if TYPE_CHECKING:
     from onnxbench.exporting import Exported, Exports
     from onnxbench.types import ModelSpec
 
 _WHAT = "What to export"
 _HOW = "How to export"
-_OUT = "Output"
 
 SOME_FAILED, NONE_EXPORTED = 3, 4
 
@@ -30,10 +31,7 @@ def export(
     suite: Annotated[
         str | None, typer.Option(help="Export a suite of models.yaml.", rich_help_panel=_WHAT)
     ] = None,
-    catalog: Annotated[
-        Path | None,
-        typer.Option("--models", help="The models.yaml to use.", rich_help_panel=_WHAT),
-    ] = None,
+    catalog: Annotated[Path | None, models_option(_WHAT)] = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -78,13 +76,8 @@ def export(
             rich_help_panel=_HOW,
         ),
     ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document.", rich_help_panel=_OUT)
-    ] = False,
-    quiet: Annotated[
-        bool,
-        typer.Option("--quiet", "-q", help="No progress on stderr.", rich_help_panel=_OUT),
-    ] = False,
+    json: Annotated[bool, json_option(OUTPUT)] = False,
+    quiet: Annotated[bool, quiet_option(OUTPUT)] = False,
 ) -> int:
     """Turn models of the catalogue into ONNX files, each checked against its source.
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from onnxbench.cli.options import json_option
+
 if TYPE_CHECKING:
     from onnxbench.environments import Installed, Recipe
     from onnxbench.errors import OnnxBenchError
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 SOME_FAILED = 3
 NONE_DONE = 4
 
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+_Json = Annotated[bool, json_option()]
 
 
 def install(

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from onnxbench.cli.options import json_option, models_option
+
 if TYPE_CHECKING:
     from onnxbench.registry import Registered
     from onnxbench.types import Capability, ModelSpec
@@ -13,8 +15,8 @@ list_app = typer.Typer(
     help="List models, runtimes, exporters, environments, devices or runs.", no_args_is_help=True
 )
 
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-_Models = Annotated[Path | None, typer.Option("--models", help="The models.yaml to use.")]
+_Json = Annotated[bool, json_option()]
+_Models = Annotated[Path | None, models_option()]
 _Store = Annotated[Path | None, typer.Option("--store", help="The results file.")]
 
 

@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from onnxbench.cli.options import json_option, store_option
 from onnxbench.text import safe_text
 
 if TYPE_CHECKING:
     from onnxbench.types import JsonObject, Record
 
-_Store = Annotated[
-    Path | None,
-    typer.Option(help="Results file. Default: ONNXBENCH_STORE, else reports/results.db."),
-]
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+_Store = Annotated[Path | None, store_option()]
+_Json = Annotated[bool, json_option()]
 
 
 def report(

@@ -8,10 +8,16 @@ from typing import Annotated
 import typer
 
 from onnxbench.cli import values
+from onnxbench.cli.options import (
+    OUTPUT,
+    json_option,
+    models_option,
+    quiet_option,
+    store_option,
+)
 
 _WHAT = "What to measure"
 _HOW = "How to measure"
-_OUT = "Output"
 
 
 def run(
@@ -22,10 +28,7 @@ def run(
     suite: Annotated[
         str | None, typer.Option(help="Run a suite of models.yaml.", rich_help_panel=_WHAT)
     ] = None,
-    catalog: Annotated[
-        Path | None,
-        typer.Option("--models", help="The models.yaml to use.", rich_help_panel=_WHAT),
-    ] = None,
+    catalog: Annotated[Path | None, models_option(_WHAT)] = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -201,37 +204,26 @@ def run(
             rich_help_panel=_HOW,
         ),
     ] = False,
-    store: Annotated[
-        Path | None,
-        typer.Option(
-            help="Results file. Default: ONNXBENCH_STORE, else reports/results.db.",
-            rich_help_panel=_OUT,
-        ),
-    ] = None,
+    store: Annotated[Path | None, store_option(OUTPUT)] = None,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
             help="Also write the records: FILE.csv, .jsonl or .md.",
-            rich_help_panel=_OUT,
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document.", rich_help_panel=_OUT)
-    ] = False,
+    json: Annotated[bool, json_option(OUTPUT)] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
             "--dry-run",
             help="Print the plan and its duration; measure nothing.",
-            rich_help_panel=_OUT,
+            rich_help_panel=OUTPUT,
         ),
     ] = False,
-    quiet: Annotated[
-        bool,
-        typer.Option("--quiet", "-q", help="No progress on stderr.", rich_help_panel=_OUT),
-    ] = False,
+    quiet: Annotated[bool, quiet_option(OUTPUT)] = False,
 ) -> int:
     """Measure models: any ONNX file, or models by name.
 
