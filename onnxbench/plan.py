@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import itertools
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from onnxbench import __version__
@@ -15,7 +16,7 @@ from onnxbench.types import Cell, Limits, PlannedCell, Sampling, Skip, digest
 from onnxbench.workload import Ask, make_workload, symbols
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from onnxbench.sweep import Sweep
     from onnxbench.types import (
@@ -60,9 +61,9 @@ class Choice:
     """A runtime that was asked for: the reference to its adapter, what its probe found, and the
     hash of the worker bundle that serves it.
 
-    ``build``: the distributions and versions that make it up. ``device``: where it computes, None
-    for the processor. ``build_s``: how long loading may take at least. The rest is as in
-    `PlannedCell`.
+    ``build``: the distributions and versions that make it up. ``device``: gives the device by the
+    options of a cell, None for the processor. ``build_s``: how long loading may take at least. The
+    rest is as in `PlannedCell`.
     """
 
     name: str
@@ -73,8 +74,12 @@ class Choice:
     interpreter: str = ""
     provider: str = ""
     converter: int | None = None
-    device: Device | None = None
+    device: Callable[[Mapping[str, str]], Device | None] | None = None
     build_s: float = 0.0
+
+    def device_for(self, options: Mapping[str, str], processor: Device) -> Device:
+        """Return where a cell with ``options`` computes."""
+        return (self.device and self.device(options)) or processor
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +188,8 @@ def make_plan(
         if not choice.capability.available:
             skips.append(_missing(candidate.spec.id, choice))
             continue
-        for found in _cross(candidate, choice, draft, sweep, ask, limits, parity=parity):
+        cells_of = partial(_cells, draft, partial(choice.device_for, processor=device), sweep)
+        for found in _cross(candidate, choice, cells_of, sweep, ask, limits, parity=parity):
             (skips if isinstance(found, Skip) else cells).append(found)  # type: ignore[arg-type]
     _check_unique(cells)
     return Plan(tuple(cells), tuple(refused), tuple(skips), sampling, op_times)
@@ -199,7 +205,7 @@ def check_size(models: int, choices: Sequence[Choice], sweep: Sweep) -> None:
 def _cross(
     candidate: Candidate,
     choice: Choice,
-    draft: Cell,
+    cells: Callable[[], Iterator[Cell]],
     sweep: Sweep,
     ask: Ask,
     limits: Limits,
@@ -217,7 +223,7 @@ def _cross(
     )
     for asked in sweep.asks(own):
         made = _workload(artifact, asked)
-        for cell in _cells(draft, sweep):
+        for cell in cells():
             if isinstance(made, PlanError):
                 cell = replace(cell, shapes=dict(asked.shapes), batch=asked.batch)  # noqa: PLW2901
                 yield _unsupported(cell, made)
@@ -254,7 +260,9 @@ def _workload(artifact: Artifact, ask: Ask) -> Workload | PlanError:
         return error
 
 
-def _cells(draft: Cell, sweep: Sweep) -> Iterator[Cell]:
+def _cells(
+    draft: Cell, device_for: Callable[[Mapping[str, str]], Device], sweep: Sweep
+) -> Iterator[Cell]:
     """Yield the cells of one workload: precisions, options, threads, boundaries, labels."""
     for precision, options, threads, boundary, label in itertools.product(
         sweep.precisions,
@@ -265,6 +273,7 @@ def _cells(draft: Cell, sweep: Sweep) -> Iterator[Cell]:
     ):
         yield replace(
             draft,
+            device=device_for(options),
             precision=precision,
             options=options,
             threads=threads,
@@ -289,6 +298,7 @@ def _unsupported(cell: Cell, why: PlanError) -> Skip:
 def _draft(candidate: Candidate, choice: Choice, device: Device, sweep: Sweep) -> Cell:
     """Return the cell of a model on a runtime before a workload is chosen."""
     artifact = candidate.artifact
+    options = next(sweep.options_of(choice.name))
     return Cell(
         model_id=candidate.spec.id,
         sha256=artifact.sha256 if artifact else None,
@@ -296,14 +306,14 @@ def _draft(candidate: Candidate, choice: Choice, device: Device, sweep: Sweep) -
         opset=artifact.main_opset if artifact else None,
         weights=candidate.spec.weights,
         runtime=choice.name,
-        device=choice.device or device,
+        device=choice.device_for(options, device),
         shapes={},
         batch=None,
         inputs="",
         precision=sweep.precisions[0],
         threads=sweep.threads[0],
         boundary=sweep.boundaries[0],
-        options=next(sweep.options_of(choice.name)),
+        options=options,
         label=sweep.labels[0],
     )
 

@@ -116,9 +116,14 @@ class RuntimeAdapter(Protocol):
     ``distributions``: packages whose versions name the runtime's build, the first one its own.
     ``environment``: the name that ``onnxbench install`` knows an environment by which holds them.
     ``provider``: the provider of `Engine.placement` that every node has to run on; without it no
-    node is asked where it ran. ``device``: ``cpu`` (the default) or ``cuda``. ``build_s``: seconds
-    that loading may take where two minutes are not enough. ``only_named``: True for what cannot run
-    without a setting, so that ``--runtime all`` leaves it out.
+    node is asked where it ran. ``build_s``: seconds that loading may take where two minutes are not
+    enough. ``only_named``: True for what cannot run without a setting, so that ``--runtime all``
+    leaves it out.
+
+    ``device``: what computes, so that no record names the processor in its place: ``cpu`` (the
+    default), ``cuda``, ``rocm``, ``gpu`` or ``npu`` of whatever make, ``any`` where that is up to
+    the runtime. ``device_for(options)``: the same under these options, where they choose.
+    ``emulated``: True where an emulator answers for that device; such rows get no ratio.
     """
 
     name: str

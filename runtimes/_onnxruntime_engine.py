@@ -168,7 +168,7 @@ class OnnxRuntimeEngine:
     def _threads_control(self) -> str:
         if self._row.provider == CPU_PROVIDER or self._row.threads_option:
             return "exact"
-        if self._row.memory != "cpu" or self._row.device != "cpu":
+        if self._row.device in ("cuda", "rocm", "gpu"):
             return "the device computes; the pool of ONNX Runtime on the host is told exactly"
         return f"{self._opened.provider} has no option for it that is known here"
 

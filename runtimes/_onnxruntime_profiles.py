@@ -6,6 +6,7 @@ names are those that the providers' own sources and libraries know (1.24 to 1.31
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,9 @@ class ProviderProfile:
     NVIDIA's driver; ``device_file``: what another's driver puts into /dev. ``libraries``: sonames
     that it loads, ``{cuda}`` for the major version of CUDA.
 
+    ``device``: the kind that computes, one of `onnxbench.probes.device.KINDS`; ``device_by``:
+    options that choose another, each with texts in its value, in lower case, and their kinds.
+
     ``own``: options that this adapter itself carries out. ``options``: those of the provider;
     ``for_model``: values of some under precision ``model``, which keep the graph's types;
     ``lowering``: options that compute in less than the graph declares. ``threads_option``: takes
@@ -37,7 +41,7 @@ class ProviderProfile:
     of the session that it demands. ``then``: providers asked for what it does not take.
 
     ``fixed_shapes``: it takes graphs without open dims alone; they are fixed to the cell's shapes.
-    ``emulated_on``: machines on which an emulator of its device answers.
+    ``emulated_on``: machines on which an emulator of its device answers, unless that is ``cpu``.
     ``memory``: where bound values lie. ``compiles``: it fuses its nodes into kernels of its own,
     which do not say in which type they compute. ``build_s``/``only_named``: as in
     `onnxbench.protocols.RuntimeAdapter`.
@@ -48,6 +52,7 @@ class ProviderProfile:
     distributions: tuple[str, ...]
     environment: str = ""
     device: str = "cpu"
+    device_by: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     any_build: bool = False
     symbol: bytes = b""
     plugin: str = ""
@@ -76,6 +81,20 @@ class ProviderProfile:
     def is_plugin(self) -> bool:
         """Tell whether the provider comes in a library of its own."""
         return bool(self.plugin) or self.provider == PLUGIN_PROVIDER
+
+    @property
+    def emulated(self) -> bool:
+        """Tell whether an emulator answers for its device on this machine."""
+        return platform.machine().lower() in self.emulated_on
+
+    def device_for(self, options: Mapping[str, str]) -> str:
+        """Return the kind of device that computes under ``options``."""
+        for option, kinds in self.device_by.items():
+            value = options.get(option, "").lower()
+            for text, kind in kinds.items():
+                if text in value:
+                    return kind
+        return self.device
 
 
 _CUDA_WHEELS = (
@@ -186,6 +205,7 @@ OPENVINO_EP = ProviderProfile(
     provider="OpenVINOExecutionProvider",
     distributions=("onnxruntime-openvino",),
     environment="onnxruntime-openvino",
+    device_by={"device_type": {"gpu": "gpu", "npu": "npu"}},
     own=("cpus",),
     options=(
         "device_type",
@@ -229,6 +249,8 @@ COREML = ProviderProfile(
     name="coreml",
     provider="CoreMLExecutionProvider",
     distributions=("onnxruntime",),
+    device="any",
+    device_by={"MLComputeUnits": {"cpuonly": "cpu"}},
     systems=("Darwin",),
     options=(
         "ModelFormat",
@@ -248,6 +270,8 @@ DML = ProviderProfile(
     name="dml",
     provider="DmlExecutionProvider",
     distributions=("onnxruntime-directml",),
+    device="gpu",
+    device_by={"device_filter": {"npu": "npu", "any": "any"}},
     systems=("Windows",),
     options=("device_id", "performance_preference", "device_filter", "disable_metacommands"),
     # DirectML refuses sessions with memory patterns.
@@ -256,11 +280,14 @@ DML = ProviderProfile(
     compiles=True,
     unverified="no Windows machine has run it yet",
 )
+_QNN_BACKENDS = {"htp": "npu", "gpu": "gpu", "cpu": "cpu"}
 QNN = ProviderProfile(
     name="qnn",
     provider="QNNExecutionProvider",
     distributions=("onnxruntime-qnn", "onnxruntime"),
     environment="onnxruntime-qnn",
+    device="any",
+    device_by={"backend_type": _QNN_BACKENDS, "backend_path": _QNN_BACKENDS},
     plugin="onnxruntime_qnn",
     own=("ep_device",),
     options=(
@@ -289,6 +316,7 @@ MIGRAPHX = ProviderProfile(
     provider="MIGraphXExecutionProvider",
     distributions=("onnxruntime-migraphx",),
     environment="migraphx",
+    device="rocm",
     systems=("Linux",),
     device_file="/dev/kfd",
     libraries=("libmigraphx_c.so.3", "libamdhip64.so.7"),
@@ -311,6 +339,7 @@ WEBGPU = ProviderProfile(
     provider="WebGpuExecutionProvider",
     distributions=("onnxruntime-ep-webgpu", "onnxruntime"),
     environment="webgpu",
+    device="gpu",
     plugin="onnxruntime_ep_webgpu",
     own=("ep_device",),
     options=(
@@ -328,6 +357,7 @@ PLUGIN = ProviderProfile(
     name="ort-plugin",
     provider=PLUGIN_PROVIDER,
     distributions=("onnxruntime",),
+    device="any",
     any_build=True,
     own=("library", "provider_name", "ep_device", "cpus"),
     only_named=True,

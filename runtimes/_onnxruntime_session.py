@@ -79,7 +79,7 @@ def open_session(ort: Any, profile: ProviderProfile, request: BuildRequest) -> O
         listed = _add(ort, profile, settings, told)
     if profile.fixed_shapes:
         facts["fixed_dims"] = _fix_dims(settings, request)
-    if platform.machine().lower() in profile.emulated_on:
+    if profile.emulated and profile.device_for(chosen.provider) != "cpu":
         facts["emulated"] = f"an emulator of the device answers on {platform.machine()}"
     engines = tensorrt.Engines(told)
     started = time.perf_counter_ns()

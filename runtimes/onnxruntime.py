@@ -15,6 +15,8 @@ from onnxbench.runtimes._onnxruntime_engine import OnnxRuntimeEngine
 from onnxbench.runtimes._onnxruntime_session import open_session
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from onnxbench.runtimes._onnxruntime_profiles import ProviderProfile
     from onnxbench.types import BuildRequest, Capability
 
@@ -62,8 +64,17 @@ class OnnxRuntime:
 
     @property
     def device(self) -> str:
-        """The kind of device that computes."""
+        """The kind of device that computes, unless an option chooses another."""
         return self.profile.device
+
+    @property
+    def emulated(self) -> bool:
+        """Whether an emulator answers for that device on this machine."""
+        return self.profile.emulated
+
+    def device_for(self, options: Mapping[str, str]) -> str:
+        """Return the kind of device that computes under ``options``."""
+        return self.profile.device_for(options)
 
     def probe(self) -> Capability:
         """Look for the package that has the provider, without importing it."""

@@ -84,6 +84,24 @@ def test_axes_are_crossed() -> None:
     assert {p.adapter for p in plan.cells} == {"cpu:ADAPTER", "other:ADAPTER"}
 
 
+def test_an_option_that_chooses_a_device_decides_the_cell_s() -> None:
+    unit = Device("npu", "unnamed NPU", "unknown")
+
+    def device(options: Mapping[str, str]) -> Device | None:
+        return unit if options["on"] == "npu" else None
+
+    several = dataclasses.replace(choice(), device=device)
+    sweep = Sweep(options=(Setting("on", ("cpu", "npu")),))
+    assert [each.cell.device for each in make(choices=[several], sweep=sweep).cells] == [
+        DEVICE,
+        unit,
+    ]
+    [first] = make(
+        refused(), choices=[several], sweep=Sweep(options=(Setting("on", ("npu",)),))
+    ).refused
+    assert first.cell.device == unit
+
+
 def test_a_fixed_batch_is_kept_or_skipped() -> None:
     plan = make(candidate(batch=8), candidate("n"), sweep=Sweep((1, 8)))
     assert [(p.cell.model_id, p.cell.batch) for p in plan.cells] == [("m", 8), ("n", 1), ("n", 8)]

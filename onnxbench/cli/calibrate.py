@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from onnxbench.report.progress import Progress
     from onnxbench.session import Outcome
     from onnxbench.store import Store
-    from onnxbench.types import JsonObject, Sampling
+    from onnxbench.types import Device, JsonObject, Sampling
 
 SOME_FAILED, NONE_MEASURED, INTERRUPTED = 3, 4, 130
 
@@ -127,7 +127,7 @@ def _measured(
             runtime=choice.name,
             build=choice.build,
             threads=count,
-            cache_bytes=cache_bytes if choice.device is None else None,
+            cache_bytes=cache_bytes if _device(choice).kind == "cpu" else None,
         )
         for choice in choices
         if choice.capability.available
@@ -219,8 +219,9 @@ def _plan(
         [choice],
         Sweep(
             threads=threads,
-            # What is asked is the device's own rate, not that of the bus to it.
-            boundaries=("host" if choice.device is None else "device",),
+            # What is asked is the device's own rate, not that of the bus to it; adapters for other
+            # devices than CUDA's have no boundary without that bus.
+            boundaries=("device" if _device(choice).kind == "cuda" else "host",),
             precisions=(precision,),
         ),
         Ask(),
@@ -228,6 +229,12 @@ def _plan(
         sampling=_sampling(),
         limits=with_memory(Limits()),
     )
+
+
+def _device(choice: "Choice") -> "Device":
+    from onnxbench.probes import host
+
+    return choice.device_for({}, host.device())
 
 
 def _sampling() -> "Sampling":

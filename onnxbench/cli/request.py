@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from onnxbench import artifacts, registry
 from onnxbench.cli import values
 from onnxbench.errors import UsageError
 from onnxbench.plan import Choice
-from onnxbench.probes import cpu, gpu, memory
+from onnxbench.probes import cpu, device, memory
 from onnxbench.session import Bounds
 from onnxbench.sources import WeightsChoice
 from onnxbench.sweep import Setting, Sweep
@@ -126,7 +127,7 @@ def choice(registered: registry.Registered) -> Choice:
         provider=getattr(found.adapter, "provider", ""),
         converter=found.adapter.revision if isinstance(found.adapter, Converting) else None,
         build_s=getattr(found.adapter, "build_s", 0.0),
-        device=gpu.device() if getattr(found.adapter, "device", "cpu") == "cuda" else None,
+        device=partial(device.of, found.adapter) if found.adapter else None,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from onnxbench import environments, registry
+from onnxbench.probes.device import KINDS
 from onnxbench.testing import models
 from onnxbench.testing.children import Children, described
 from onnxbench.worker.judging import narrowest
@@ -101,7 +102,7 @@ class AdapterContract:
             value = getattr(adapter, attribute, "")
             assert isinstance(value, str), f"{attribute} is no string: {value!r}"
         device = getattr(adapter, "device", "cpu")
-        assert device in ("cpu", "cuda"), f"device is {device!r}"
+        assert device in KINDS, f"device is {device!r}, which is none of {', '.join(KINDS)}"
 
     def test_probe_without_the_runtime(self) -> None:
         """Without any package but numpy, probe() says what is missing and what to type."""

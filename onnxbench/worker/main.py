@@ -56,6 +56,7 @@ def main() -> None:
 
 def _run(job: Job, channel: Channel, watchdog: Watchdog, measurement: Measurement) -> bytes:
     """Run the phases that every mode shares, then those of the job's mode; return samples."""
+    from onnxbench.probes import device  # noqa: PLC0415
     from onnxbench.worker import conversion, modes  # noqa: PLC0415 - numpy is of the import phase
 
     limits = job.limits
@@ -75,7 +76,7 @@ def _run(job: Job, channel: Channel, watchdog: Watchdog, measurement: Measuremen
     with channel.timed_phase("inputs", limits.build_s):
         tensors = modes.prepare_inputs(job, measurement)
     gc.collect()
-    baseline = modes.Baseline(getattr(adapter, "device", "cpu"))
+    baseline = modes.Baseline(device.kind(adapter, job.options))
     try:
         with channel.timed_phase("load", limits.build_s), compiled_cache(job.cache):
             engine = adapter.build(job.build_request(str(Path.cwd())))

@@ -49,6 +49,9 @@ class Baseline:
     def __init__(self, device: str = "cpu") -> None:
         # First of all: NVML is not the model's.
         self._device = gpu.DeviceMemory() if device == "cuda" else None
+        self._unread = (
+            "the device is the CPU" if device == "cpu" else "the memory of this device is not read"
+        )
         self._was_reset = memory.reset_peak()
         self._threads = threads.count()
         self._phases: dict[str, JsonObject] = {}
@@ -97,7 +100,7 @@ class Baseline:
 
     def _device_memory(self) -> MemoryDoc:
         if self._device is None:
-            return {"device_bytes": None, "device_reason": "the device is the CPU"}
+            return {"device_bytes": None, "device_reason": self._unread}
         taken, source, reason = self._device.read()
         if taken is None or source is None:
             return {"device_bytes": None, "device_reason": reason}

@@ -110,6 +110,26 @@ def test_a_split_graph_is_a_fallback_and_is_measured_only_when_allowed(
     assert "--allow-fallback" in record["reproduce"]
 
 
+def test_an_emulated_accelerator_is_never_recorded_as_the_processor(
+    installed: Install, tmp_path: Path
+) -> None:
+    installed("onnxruntime-qnn")
+    model = linear(tmp_path / "net.onnx")
+    done = onnxbench("run", model, "-r", "cpu,qnn", "--set", "qnn.backend_type=htp", "-b", "1,2",
+                     *SHORT, "--json")  # fmt: skip
+    assert done.code == 0, done.err
+    for record in done.records:
+        device, reason = record["cell"]["device"], record["memory"]["device_reason"]
+        if record["cell"]["runtime"] == "cpu":
+            assert (device["kind"], device["emulated"]) == ("cpu", False)
+            assert reason == "the device is the CPU"
+        else:
+            assert (device["kind"], device["name"], device["emulated"]) == (
+                "npu", "unnamed NPU", True
+            )  # fmt: skip
+            assert reason == "the memory of this device is not read"
+
+
 def test_a_provider_that_takes_no_node_is_missing(installed: Install, tmp_path: Path) -> None:
     installed("onnxruntime-ggml")
     environment = environments.installed("onnxruntime-ggml")
