@@ -592,7 +592,8 @@ class ParityDoc(TypedDict, total=False):
     same inputs gave the same bytes. ``scale``: largest |reference|; ``tolerance``: most that
     ``max_abs / scale`` may be; ``declared``: the type of most of the graph's arithmetic;
     ``cosine``: of the angle between the outputs, the least over them;
-    ``input_sensitive``: other inputs gave other outputs, None where the reference's were equal too.
+    ``input_sensitive``: other inputs gave other outputs, None where the reference's are too near to
+    one another to tell; ``max_rel_channel``, ``compared``: see `onnxbench.worker.agreement`.
     """
 
     reference: str | None
@@ -609,6 +610,8 @@ class ParityDoc(TypedDict, total=False):
     tolerance: float
     cosine: float | None
     input_sensitive: bool | None
+    max_rel_channel: float
+    compared: int
     declared: str
 
 

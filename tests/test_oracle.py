@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from onnxbench.oracle import Oracle, declared_precision, depth, narrowest_precision
+from onnxbench.oracle import Oracle, declared_precision, depth, narrowest_precision, rounding_depth
 from onnxbench.session import execute
 from onnxbench.store import Store
 from onnxbench.types import Artifact
@@ -203,3 +203,42 @@ def test_the_types_that_a_graph_declares(
 
 def test_depth_counts_layers_that_multiply() -> None:
     assert depth(artifact(Conv=53, Gemm=1, Relu=49, Add=16)) == 54
+
+
+def test_a_float_network_with_one_rounding_is_judged_by_that_one() -> None:
+    one = artifact(Conv=50, QuantizeLinear=1, DequantizeLinear=1)
+    assert rounding_depth(one, "int8") == 2
+    assert rounding_depth(one, "float32") == 50
+    assert rounding_depth(artifact(QLinearConv=50), "int8") == 50
+    assert rounding_depth(artifact(Conv=5, QuantizeLinear=9, DequantizeLinear=9), "int8") == 5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"precision": "native"},
+        {"boundary": "device"},
+        {"options": {"a": "b"}},
+        {"runtime": "other"},
+    ],
+)
+def test_only_the_oracle_s_own_way_is_compared_with_nothing(store: Store, changes: Any) -> None:
+    own = with_cells(make("m"), runtime=ORT.runtime, runtime_build=ORT.build)
+    asked = Targets()
+    run(own, asked, store)
+    assert asked.of("reference") == []
+    other = Targets()
+    run(with_cells(own, **changes), other, store)
+    assert len(other.of("reference")) == 1
+
+
+def test_an_oracle_that_crashes_is_asked_once_more(store: Store) -> None:
+    crashed = iter(["crashed"])
+
+    def answer(job: JsonObject) -> ChildResult:
+        is_first = job["mode"] == "reference" and next(crashed, "")
+        return child("crashed" if is_first else "ok", mode=job["mode"])
+
+    targets = Targets(answer)
+    run(with_cells(make("m"), runtime="openvino"), targets, store)
+    assert [where for where, _ in targets.of("reference")] == [ORT.interpreter] * 2

@@ -13,7 +13,7 @@ import statistics
 from typing import TYPE_CHECKING, Any
 
 from onnxbench import SCHEMA
-from onnxbench.measure.children import Children, measurements, outcome, samples_ns
+from onnxbench.measure.children import Children, is_wrong, measurements, outcome, samples_ns
 from onnxbench.measure.distribution import describe
 from onnxbench.measure.evidence import gather
 from onnxbench.measure.interval import t_interval
@@ -91,7 +91,7 @@ def summarize(
         "precision_effective": facts.get("precision_effective"),
         "effective": _effective(good, sorted_children.facts),
         "inputs": _inputs(facts),
-        "parity": _parity(facts),
+        "parity": _parity(facts, sorted_children.good),
         "energy": _nulls(ENERGY, "no sensor is read yet"),
         "static": static,
         "derived": derived_figures(static, measured["median_ns"]),
@@ -128,9 +128,10 @@ def _verdict(
     readings = gather(distributions, good, interval, sampling.processes_min)
     failed = len(children.timed) - len(children.good)
     verdict = judge(readings, Situation(len(distributions), failed, sampling, stop))
-    status, error = children.ending()
-    if status != "wrong-output":
+    wrong = next((outcome(c) for c in (*children.facts, *children.timed) if is_wrong(c)), None)
+    if wrong is None:
         return verdict
+    status, error = wrong
     return no_result(verdict, f"{status}: {error['message']}" if error else status)
 
 
@@ -216,8 +217,12 @@ def _conversion(convert: Sequence[Child]) -> JsonObject:
     return _nulls(("cached", "duration_ns", "bytes"), "the conversion failed")
 
 
-def _parity(facts: Measurement) -> ParityDoc:
+def _parity(facts: Measurement, timed: Sequence[Child]) -> ParityDoc:
+    """Return what the facts child found, or the first timed one that found otherwise."""
     found = facts.get("parity")
+    if found is not None and found.get("passed") is not False:
+        wrong = measurements(child for child in timed if is_wrong(child))
+        found = next((m["parity"] for m in wrong if "parity" in m), found)
     if found is not None:
         return found
     return {

@@ -89,7 +89,7 @@ def other_inputs(recipes: Sequence[InputRecipe]) -> list[InputTensor]:
 def _other(recipe: InputRecipe) -> Array:
     if recipe.kind == "file":
         array = _make(recipe)
-        return np.roll(array.ravel(), 1).reshape(array.shape)
+        return array.ravel()[::-1].reshape(array.shape)
     return _make(replace(recipe, seed=recipe.seed + 1))
 
 

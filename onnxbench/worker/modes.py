@@ -7,7 +7,7 @@ from array import array
 from typing import TYPE_CHECKING
 
 from onnxbench.probes import gpu, host, load, memory, threads
-from onnxbench.worker import inputs, judging, loop, outputs
+from onnxbench.worker import agreement, inputs, judging, loop, outputs
 from onnxbench.worker.clock import SECOND_NS, now_ns
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def run_reference(
     with channel.timed_phase("outputs", job.limits.run_s * 3):
         first = {name: value.copy() for name, value in engine.outputs().items()}
         second = _outputs_for_others(job, engine)
-        outputs.save_reference(job.reference.path, first, second)
+        agreement.save_reference(job.reference.path, first, second)
     measurement["outputs_sha256"] = outputs.outputs_sha256(first)
     return 0
 
@@ -155,7 +155,7 @@ def run_facts(
 
 def _compared(job: Job, reference: Reference, *runs: Mapping[str, Array]) -> ParityDoc:
     types = {spec.name: spec.dtype for spec in job.declared_outputs}
-    return outputs.compare_reference(reference, *runs, types=types)
+    return agreement.compare_reference(reference, *runs, types=types)
 
 
 def check_timed(job: Job, channel: Channel, engine: Engine, measurement: Measurement) -> None:

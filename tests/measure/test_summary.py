@@ -16,10 +16,11 @@ from onnxbench.types import Record, Sampling, Status, canonical_json
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from onnxbench.types import Cell, Child
+    from onnxbench.types import Cell, Child, ErrorDoc
 
     Make = Callable[..., Child]
 
+WRONG: ErrorDoc = {"kind": "wrong-output", "message": "off", "hint": "", "phase": "outputs"}
 HOSTILE = "\x1b[31mred\u202e"
 
 
@@ -168,6 +169,22 @@ def test_memory_is_the_median_with_the_processes_own_reason(
 def test_the_worst_child_names_the_cell(cell: Cell, facts: Make, timed: Make) -> None:
     children = [timed(1, status="oom"), timed(2, status="throttled"), timed(3)]
     assert record_of(cell, facts(), *children)["status"] == "oom"
+
+
+@pytest.mark.parametrize("then", ["ok", "crashed"])
+def test_an_answer_that_turns_wrong_while_timed_is_in_the_record(
+    cell: Cell, facts: Make, timed: Make, then: str
+) -> None:
+    parity = {"reference": "onnxruntime-cpu", "passed": False, "reason": "off by 1"}
+    wrong = timed(1, parity=parity)
+    result = dataclasses.replace(wrong.result, status="wrong-output", error=WRONG)
+    wrong = dataclasses.replace(wrong, result=result)
+    record = record_of(cell, facts(), wrong, timed(2, status=then))
+    assert record["status"] == ("wrong-output" if then == "ok" else then)
+    assert record["parity"] == parity
+    assert record["latency"]["processes"] == (2 if then == "ok" else 1)
+    assert record["verdict"]["grade"] is None
+    assert record["verdict"]["reasons"][0] == "wrong-output: off"
 
 
 def test_severity_knows_every_status() -> None:

@@ -15,9 +15,10 @@ from onnx import TensorProto, helper
 
 from onnxbench.runtimes.openvino import OPENVINO
 from onnxbench.types import InputRecipe, Sampling
+from onnxbench.worker.agreement import save_reference
 from onnxbench.worker.inputs import make_inputs, other_inputs
 from onnxbench.worker.job import Reference
-from onnxbench.worker.outputs import outputs_sha256, save_reference
+from onnxbench.worker.outputs import outputs_sha256
 from tests.runtimes import models, nets
 from tests.runtimes.running import facts_of, good, installed_environment, recipes, target_in
 from tests.targets.child import job, run

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onnxbench.worker import judging, outputs
+from onnxbench.worker import agreement, judging
 from onnxbench.worker.job import Reference
 
 REF = Reference(path="", name="onnxruntime-cpu", dtype="float32", depth=50)
@@ -27,11 +27,11 @@ def judged(tmp_path: Any, first: Any, *, truth: Any, others: Any = None, **chang
     """Return the judged parity of ``first`` (and ``others``) against ``truth``."""
     path = str(tmp_path / "reference.npz")
     truths = truth if isinstance(truth, tuple) else (truth, truth + 1)
-    outputs.save_reference(path, *({"y": np.asarray(each)} for each in truths))
+    agreement.save_reference(path, *({"y": np.asarray(each)} for each in truths))
     reference = Reference(path=path, name="onnxruntime-cpu", dtype=changes.pop("dtype", "float32"),
                           depth=changes.pop("depth", 1))  # fmt: skip
     second = truths[1] if others is None else others
-    found = outputs.compare_reference(reference, {"y": np.asarray(first)}, {"y": second})
+    found = agreement.compare_reference(reference, {"y": np.asarray(first)}, {"y": second})
     return judging.judge_parity(
         found, reference, changes.pop("effective", "float32"), changes.pop("asked", "model")
     )
@@ -88,6 +88,50 @@ def test_noise_on_one_answer_is_no_reading_of_inputs_however_wide_the_tolerance(
     assert (noisy["passed"], noisy["input_sensitive"]) == (True, True)
 
 
+def test_a_response_below_the_rounding_is_neither_followed_nor_ignored(tmp_path: Any) -> None:
+    """Deep networks with random weights hardly move; bfloat16 rounds more than that."""
+    rounding = 2e-3 * np.random.default_rng(0).standard_normal((2, 2, 10))
+    truths = (LOGITS, LOGITS + 1e-4)
+    found = judged(
+        tmp_path, LOGITS + rounding[0], truth=truths, others=truths[1] + rounding[1],
+        effective="bfloat16", asked="native",
+    )  # fmt: skip
+    assert (found["passed"], found["input_sensitive"]) == (True, None)
+
+
+def test_a_small_channel_beside_a_large_one_is_compared_by_itself(tmp_path: Any) -> None:
+    """A detector's output: four rows of boxes in pixels, then scores."""
+    generator = np.random.default_rng(0)
+    truth = generator.uniform(0, 1, (1, 12, 100))
+    truth[:, :4] *= 640
+    off = truth.copy()
+    off[:, 4:] += generator.uniform(-0.04, 0.04, (1, 8, 100))
+    found = judged(tmp_path, off, truth=truth)
+    assert found["max_rel"] < found["tolerance"], "within the tolerance of the boxes"
+    assert found["passed"] is False
+    assert "largest value of one channel" in found["reason"]
+    moved = np.moveaxis(truth, 1, 2)
+    assert judged(tmp_path, np.moveaxis(off, 1, 2), truth=moved)["passed"] is False
+    assert judged(tmp_path, truth * (1 + 1e-5), truth=truth)["passed"] is True
+
+
+def test_where_nothing_is_finite_nothing_is_compared(tmp_path: Any) -> None:
+    nothing = np.full((1, 4), np.nan, np.float32)
+    found = judged(tmp_path, nothing, truth=nothing)
+    assert (found["passed"], found["reason"]) == (
+        None,
+        "not compared: no output has a finite value",
+    )
+    empty = np.zeros((0, 4), np.float32)
+    assert judged(tmp_path, empty, truth=empty)["passed"] is None
+
+
+def test_the_imaginary_part_counts(tmp_path: Any) -> None:
+    truth = np.array([[1 + 1j, 2 - 1j]], np.complex64)
+    assert judged(tmp_path, truth, truth=truth)["passed"] is True
+    assert judged(tmp_path, truth.conj(), truth=truth)["passed"] is False
+
+
 def test_wrong_answers_for_the_second_input_alone_are_caught(tmp_path: Any) -> None:
     assert judged(tmp_path, LOGITS, truth=LOGITS, others=LOGITS * 3)["passed"] is False
 
@@ -109,13 +153,13 @@ def test_what_cannot_be_compared_fails_in_words(tmp_path: Any, out: Any, says: s
 def test_bfloat16_is_compared_as_numbers_though_it_travels_as_bits(tmp_path: Any) -> None:
     path = str(tmp_path / "reference.npz")
     bits = (LOGITS.view(np.uint32) >> 16).astype(np.uint16)
-    outputs.save_reference(path, {"y": bits})
+    agreement.save_reference(path, {"y": bits})
     reference = Reference(path=path, name="onnxruntime-cpu", dtype="bfloat16", depth=1)
     near = {"y": bits ^ 1}  # the last bit of each value
-    found = outputs.compare_reference(reference, near, types={"y": "bfloat16"})
+    found = agreement.compare_reference(reference, near, types={"y": "bfloat16"})
     assert judging.judge_parity(found, reference, "bfloat16", "model")["passed"] is True
     far = {"y": bits ^ 64}
-    found = outputs.compare_reference(reference, far, types={"y": "bfloat16"})
+    found = agreement.compare_reference(reference, far, types={"y": "bfloat16"})
     assert judging.judge_parity(found, reference, "bfloat16", "model")["passed"] is False
 
 
