@@ -57,9 +57,9 @@ def _analyzed(path: Path, binding: Binding, convention: Convention) -> GraphProf
         structure = read_structure(fd, path.parent)
     stripped, model = structure.stripped, structure.model
     producer = f"{model.producer_name} {model.producer_version}".strip()[:200]
-    ir_version, opset = model.ir_version, structure.opset
+    ir_version, opset, in_order = model.ir_version, structure.opset, structure.in_order
     del model, structure  # the inference parses a model of its own
-    graph = infer(stripped, binding)
+    graph = infer(stripped, binding, in_order=in_order)
     weights = parameters(graph, stripped.dropped)
     book = account(graph, convention, weights.by_node)
     totals = _Totals(book.nodes)
@@ -117,19 +117,18 @@ class _Totals:
     """Sums over nodes; an unknown figure takes no part."""
 
     def __init__(self, nodes: Sequence[NodeProfile]) -> None:
-        columns = dict(zip(NodeProfile._fields, zip(*nodes, strict=True), strict=True))
-        self.macs = total(columns["macs"])
-        self.macs_least = total(columns["macs_least"])
-        self.flops = total(columns["flops"])
-        self.flops_least = total(columns["flops_least"])
-        self.transcendentals = total(columns["transcendentals"])
-        self.bytes_read = total(columns["bytes_read"])
-        self.bytes_written = total(columns["bytes_written"])
-        self.unknown = columns["status"].count("unknown")
+        self.macs = total([each.macs for each in nodes])
+        self.macs_least = total([each.macs_least for each in nodes])
+        self.flops = total([each.flops for each in nodes])
+        self.flops_least = total([each.flops_least for each in nodes])
+        self.transcendentals = total([each.transcendentals for each in nodes])
+        self.bytes_read = total([each.bytes_read for each in nodes])
+        self.bytes_written = total([each.bytes_written for each in nodes])
+        self.unknown = [each.status for each in nodes].count("unknown")
         by_precision: dict[str, list[Count | None]] = {}
-        for name, macs in zip(columns["precision"], columns["macs"], strict=True):
-            if name:
-                by_precision.setdefault(name, []).append(macs)
+        for each in nodes:
+            if each.precision:
+                by_precision.setdefault(each.precision, []).append(each.macs)
         self.macs_by_precision = {name: total(macs) for name, macs in by_precision.items()}
 
     def symbols(self) -> tuple[str, ...]:

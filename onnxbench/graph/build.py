@@ -35,16 +35,18 @@ def build(
     stored: Mapping[str, Hashable] | None = None,
     *,
     flat: bool = False,
+    in_order: bool = False,
 ) -> Graph:
     """Return the main graph of ``model``, with the types that its value_info gives.
 
     ``dims``: what the names of dims mean; a name that is not there is a dim that is not known.
     ``stored``: identity of constants by the name of their value, see `Tensor`. ``flat``: no node
-    has a subgraph, so that none is looked for.
+    has a subgraph, so that none is looked for. ``in_order``: they can run in their own order.
     """
     opset = {entry.domain or "": entry.version for entry in model.opset_import}
     opset.setdefault("", opset.get("ai.onnx", 1))
-    return Builder(opset, dims, stored or {}, flat=flat).graph(model.graph, None)
+    builder = Builder(opset, dims, stored or {}, flat=flat, in_order=in_order)
+    return builder.graph(model.graph, None)
 
 
 class Builder:
@@ -57,11 +59,13 @@ class Builder:
         stored: Mapping[str, Hashable],
         *,
         flat: bool = False,
+        in_order: bool = False,
     ) -> None:
         self._opset = opset
         self._dims = dims
         self._stored = stored
         self._flat = flat
+        self._in_order = in_order
         self._types: dict[bytes, tuple[int, tuple[Dim | None, ...] | None]] = {}
         self._captured: list[Tensor] = []
         self._random_nodes = 0
@@ -94,7 +98,8 @@ class Builder:
             for info in proto.output:
                 if info.name not in made and not values[info.name].constant:
                     del values[info.name]
-        graph.nodes = [self.node(node, graph) for node in sorted_nodes(proto.node, flat=self._flat)]
+        nodes = proto.node if self._in_order else sorted_nodes(proto.node, flat=self._flat)
+        graph.nodes = [self.node(node, graph) for node in nodes]
         graph.inputs = [values[info.name] for info in proto.input if not values[info.name].constant]
         graph.outputs = [found for info in proto.output if (found := graph.value(info.name))]
         return graph

@@ -76,7 +76,7 @@ def nonzeros(sparse: SparseTensorProto) -> int:
 
 
 def _message(leaf: Tensor) -> str:
-    return "" if leaf.proto is None else leaf.proto.DESCRIPTOR.name
+    return "" if leaf.proto is None else type(leaf.proto).__name__
 
 
 def _text_bytes(leaf: Tensor, dropped: Mapping[int, Payload]) -> int:

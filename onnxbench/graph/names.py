@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 _HINT = "the exporter wrote an invalid graph; export it anew"
 
 
-def check_names(all_scopes: Sequence[Scope]) -> None:
-    """Raise RefusedInput: ``duplicate-name``, ``undefined-name`` or ``cycle``.
+def check_names(all_scopes: Sequence[Scope]) -> bool:
+    """Return whether all nodes, subgraphs apart, stand behind those that make what they read.
 
-    ``all_scopes`` as `onnxbench.graph.scopes.scopes` gives them, outer before inner.
+    ``all_scopes`` as `onnxbench.graph.scopes.scopes` gives them, outer before inner. Raises
+    RefusedInput: ``duplicate-name``, ``undefined-name`` or ``cycle``.
     """
     defined: dict[Scope, Container[str]] = {}
     in_doubt: dict[Scope, dict[str, int]] = {}
@@ -35,6 +36,7 @@ def check_names(all_scopes: Sequence[Scope]) -> None:
             defined[scope] = in_doubt[scope] if names is None else names
     for scope, own in in_doubt.items():
         _check_uses(scope, own, defined)
+    return not in_doubt
 
 
 def _names_in_order(scope: Scope) -> set[str] | None:

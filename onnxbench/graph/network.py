@@ -184,7 +184,8 @@ class Graph:
             graph = stack.pop()
             yield graph
             for node in graph.nodes:
-                stack += node.graphs.values()
+                if node.graphs:
+                    stack += node.graphs.values()
 
 
 def _attribute_value(attribute: Any) -> Any:

@@ -148,7 +148,10 @@ class _Search:
         return True
 
     def _use(self, leaf: Tensor, of: Role, node: Node | None) -> None:
-        use = self.uses.setdefault(identity(leaf), _Use(leaf))
+        key = identity(leaf)
+        use = self.uses.get(key)
+        if use is None:
+            use = self.uses[key] = _Use(leaf)
         use.roles.add(of)
         if of != "setting" and len(use.users) < 2 and node not in use.users:
             use.users.append(node)
@@ -235,15 +238,22 @@ def _uses(graph: Graph, owner: Node | None) -> Iterator[tuple[Node | None, Role,
     What a graph returns is used by ``owner``, the node that it is a subgraph of.
     """
     for node in graph.nodes:
-        if any(each is not None and not each.constant for each in node.outputs) or node.graphs:
-            for index, tensor in enumerate(node.inputs):
-                if tensor is not None and tensor.constant:
-                    yield node, role(node, index), tensor
-        for inner in node.graphs.values():
-            yield from _uses(inner, node)
+        for index, tensor in enumerate(node.inputs):
+            if tensor is not None and tensor.constant:
+                if not _runs(node):
+                    break
+                yield node, role(node, index), tensor
+        if node.graphs:
+            for inner in node.graphs.values():
+                yield from _uses(inner, node)
     for tensor in graph.outputs:
         if tensor.constant:
             yield owner, "operand", tensor
+
+
+def _runs(node: Node) -> bool:
+    """Tell whether ``node`` computes anything but constants."""
+    return bool(node.graphs) or any(each is not None and not each.constant for each in node.outputs)
 
 
 def _stored(graph: Graph) -> Iterator[Tensor]:

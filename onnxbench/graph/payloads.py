@@ -74,10 +74,11 @@ def raw_bytes(tensor: TensorProto, where: str) -> int:
             f"{where} has the unknown element type {tensor.data_type}",
             "the installed onnx knows no such type: pip install -U onnx",
         )
-    if any(dim < 0 for dim in tensor.dims):
+    dims = tensor.dims[:]  # a list is gone through faster than the field
+    if dims and min(dims) < 0:
         msg = f"{where} has a negative dim"
         raise RefusedInput("bad-dims", msg, "the file is damaged: export it anew")
-    elements: int = prod(tensor.dims)
+    elements: int = prod(dims)
     return (elements * bits + 7) // 8
 
 

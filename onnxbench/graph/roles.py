@@ -128,5 +128,6 @@ _ROWS = {"": _STANDARD, "com.microsoft": _MICROSOFT}
 
 def role(node: Node, index: int) -> Role:
     """Return what a constant at input ``index`` of ``node`` is."""
-    letters = _ROWS.get(node.domain, {}).get(node.op, "")
+    rows = _ROWS.get(node.domain)
+    letters = rows.get(node.op, "") if rows is not None else ""
     return _LETTERS[letters[index]] if index < len(letters) else "operand"

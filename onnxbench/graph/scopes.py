@@ -7,7 +7,7 @@ checks a model must see every one of them, whatever an attribute's declared type
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from onnxbench.graph.foreign import shown
 
@@ -74,8 +74,7 @@ class Scope:
         return dense + [sparse.values.name for sparse in self.graph.sparse_initializer]
 
 
-@dataclass(frozen=True, slots=True)
-class FoundTensor:
+class FoundTensor(NamedTuple):
     """A tensor and how to call it in a message."""
 
     proto: TensorProto

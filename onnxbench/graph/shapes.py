@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from onnxbench.graph.reader import Stripped
 
 
-def infer(stripped: Stripped, binding: Binding) -> Graph:
+def infer(stripped: Stripped, binding: Binding, *, in_order: bool = False) -> Graph:
     """Return the main graph of a stripped model with the shapes of its values.
 
+    ``in_order``: as `onnxbench.graph.names.check_names` found it; False: not known.
     Raises UsageError if ``binding`` does not fit the model.
     """
     import onnx  # noqa: PLC0415
@@ -37,6 +38,7 @@ def infer(stripped: Stripped, binding: Binding) -> Graph:
 
     names = Names(binding)
     model = onnx.ModelProto.FromString(stripped.model)
+    in_order = in_order and not model.functions  # their nodes come in between
     prepared = prepare(model, names, binding)
     data = model.SerializeToString()
     del model  # one copy at a time: a network of 100,000 nodes has 100 MB of them
@@ -47,7 +49,8 @@ def infer(stripped: Stripped, binding: Binding) -> Graph:
         data = shape_inference.infer_shapes(data, False, False, False)
     model = onnx.ModelProto.FromString(data)
     del data
-    graph = build(model, prepared.dims, prepared.inlined.stored, flat=prepared.flat)
+    stored, flat = prepared.inlined.stored, prepared.flat
+    graph = build(model, prepared.dims, stored, flat=flat, in_order=in_order and flat)
     with np.errstate(all="ignore"):
         declared = Declared(stripped.model, graph, names)
         Settler(names, declared).graph(graph)

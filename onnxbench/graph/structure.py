@@ -40,6 +40,7 @@ class Structure:
 
     ``opset``: version by domain, "" for ai.onnx. ``operators``: nodes that inference may run, by
     ``domain::op_type``. ``weight_bytes``: of all tensors of the inference graphs.
+    ``in_order``: nodes stand behind those that make what they read, subgraphs apart.
     """
 
     stripped: Stripped
@@ -48,6 +49,7 @@ class Structure:
     operators: Counter[str]
     external: list[ExternalFile]
     weight_bytes: int
+    in_order: bool
 
 
 def read_structure(fd: int, folder: Path) -> Structure:
@@ -65,14 +67,14 @@ def read_structure(fd: int, folder: Path) -> Structure:
     _check_graph(model)
     all_scopes = list(scopes(model))
     operators = _operators(all_scopes)
-    check_names(all_scopes)
+    in_order = check_names(all_scopes)
     weight_bytes = 0
     found = [tensor for scope in all_scopes for tensor in tensors(scope)]
     for tensor in found:
         tensor_bytes = check_tensor(tensor.proto, stripped.dropped, tensor.where)
         weight_bytes += tensor_bytes if tensor.inference else 0
     external = check_files(folder, external_ranges(found))
-    return Structure(stripped, model, opset, operators, external, weight_bytes)
+    return Structure(stripped, model, opset, operators, external, weight_bytes, in_order)
 
 
 def _check_size(size_bytes: int) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from onnxbench.graph.dims import TooComplex, Total, evaluate, symbols
+from onnxbench.graph.dims import TooComplex, evaluate, symbols
+from onnxbench.graph.dims import total as sum_of
 from onnxbench.graph.modules import tree
 from onnxbench.graph.work import work_of
 from onnxbench.measure.roofline import NoCeiling, node_bound
@@ -203,20 +204,18 @@ def modules_sheet(profile: GraphProfile) -> Sheet:
 
 def total(nodes: Iterable[NodeProfile]) -> Row:
     """Return what ``nodes`` cost together."""
-    sums = [Total() for _ in range(5)]
-    count = params = weight_bytes = unknown = 0
-    for node in nodes:
-        figures = (
-            node.macs, node.flops, node.transcendentals, node.bytes_read, node.bytes_written
-        )  # fmt: skip
-        for added, figure in zip(sums, figures, strict=True):
-            added.add(figure or 0)
-        count += 1
-        params += node.params
-        weight_bytes += node.weight_bytes
-        unknown += node.status == "unknown"
-    macs, flops, transcendentals, read, written = (each.value() for each in sums)
-    return Row(count, macs, flops, transcendentals, params, weight_bytes, read, written, unknown)
+    nodes = list(nodes)
+    return Row(
+        len(nodes),
+        sum_of([node.macs for node in nodes]),
+        sum_of([node.flops for node in nodes]),
+        sum_of([node.transcendentals for node in nodes]),
+        sum([node.params for node in nodes]),
+        sum([node.weight_bytes for node in nodes]),
+        sum_of([node.bytes_read for node in nodes]),
+        sum_of([node.bytes_written for node in nodes]),
+        [node.status for node in nodes].count("unknown"),
+    )
 
 
 def intensity(flops: Count | None, *moved: Count | None) -> float | None:
