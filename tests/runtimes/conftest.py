@@ -30,3 +30,9 @@ def target(cache: Path) -> LocalTarget:
         patch.syspath_prepend(str(Path(__file__).parent))
         target.bundle_for("observing_adapter:ObservingAdapter")
     return target
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    """Where the converted files go."""
+    return str(tmp_path / "converted")

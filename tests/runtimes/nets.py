@@ -10,7 +10,7 @@ from onnx import helper
 from onnxbench.targets.local import LocalTarget
 from onnxbench.worker.job import Reference
 from tests.runtimes.models import FLOAT, Value, save
-from tests.runtimes.running import declared, facts_of, recipes
+from tests.runtimes.running import declared, facts_of, good, recipes
 from tests.targets.child import LONG, job, run
 
 if TYPE_CHECKING:
@@ -116,6 +116,25 @@ def checked(
     assert found.status == "ok", found
     judged = {"reference": reference, "declared": dtype, **changes}
     return facts_of(target, adapter, model, shapes, **judged)
+
+
+def answers_right(target: Target, adapter: str, folder: Path, *, batch: int, boundary: str) -> None:
+    """Assert that ``adapter`` computes `conv`, for two inputs, as ONNX Runtime does."""
+    model = conv(folder / "m.onnx")
+    found = good(checked(target, adapter, model, {"x": (batch, 3, 8, 6)}, boundary=boundary))
+    assert found["parity"]["passed"] is True, found["parity"]
+    assert found["parity"]["input_sensitive"] is True
+    assert found["parity"]["deterministic"] is True
+    shapes = [output["shape"] for output in found["parity"]["outputs"]]
+    assert shapes == [[batch, 4, 8, 6], [batch, 4]]
+
+
+def tells_outputs_apart(target: Target, adapter: str, folder: Path) -> None:
+    """Assert that each input and output of `two_inputs` is the one of its name."""
+    model = two_inputs(folder / "m.onnx")
+    found = good(checked(target, adapter, model, {"a": (2, 3, 8, 8), "b": (2, 5)}))
+    assert found["parity"]["passed"] is True, found["parity"]
+    assert [output["name"] for output in found["parity"]["outputs"]] == ["lower", "sum", "upper"]
 
 
 def _normal(*shape: int) -> Array:

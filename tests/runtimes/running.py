@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from onnxbench.protocols import Target
-    from onnxbench.types import ChildResult, Measurement
+    from onnxbench.types import ChildResult, ErrorDoc, Measurement
 
 PATIENT = Limits(build_s=120.0, run_s=60.0, steady_s=60.0)
 
@@ -81,6 +81,30 @@ def good(result: ChildResult) -> Measurement:
     assert (result.status, result.error) == ("ok", None), result
     assert result.measurement is not None
     return result.measurement
+
+
+def right(found: ChildResult) -> Measurement:
+    """Return the measurement of a child whose answer ONNX Runtime confirms, for two inputs."""
+    measured = good(found)
+    parity = measured["parity"]
+    assert (parity["reference"], parity["passed"]) == ("onnxruntime-cpu", True)
+    assert parity["deterministic"]
+    return measured
+
+
+def refused(found: ChildResult, phase: str) -> str:
+    """Return what a child says that was turned down, as it should, in ``phase``."""
+    assert (found.status, found.exit_code) == ("unsupported", 0), found
+    assert found.error is not None
+    assert found.error["phase"] == phase
+    assert found.error["hint"]
+    return found.error["message"]
+
+
+def error_of(found: ChildResult) -> ErrorDoc:
+    """Return what went wrong in a child that has to end badly."""
+    assert found.error is not None, found
+    return found.error
 
 
 def _spec(value: onnx.ValueInfoProto) -> TensorSpec:

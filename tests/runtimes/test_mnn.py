@@ -15,11 +15,10 @@ from onnxbench.runtimes.mnn import MNN
 from onnxbench.worker.outputs import outputs_sha256
 from tests.runtimes import nets
 from tests.runtimes.models import FLOAT, INT64, identity, linear, save
-from tests.runtimes.running import facts_of, good, installed_environment, target_in
+from tests.runtimes.running import facts_of, good, installed_environment, refused, right, target_in
 
 if TYPE_CHECKING:
     from onnxbench.protocols import Target
-    from onnxbench.types import ChildResult, Measurement
 
 ADAPTER = "onnxbench.runtimes.mnn:MNN"
 X = {"x": (1, 3, 8, 6)}
@@ -30,30 +29,6 @@ LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 def mnn(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Target:
     """Workers in the environment of MNN."""
     return target_in(installed_environment(monkeypatch, "mnn"), cache)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> str:
-    """Where the converted file goes."""
-    return str(tmp_path / "converted")
-
-
-def right(found: ChildResult) -> Measurement:
-    """Return the measurement of a child whose answer ONNX Runtime confirms, for two inputs."""
-    measured = good(found)
-    parity = measured["parity"]
-    assert (parity["reference"], parity["passed"]) == ("onnxruntime-cpu", True)
-    assert parity["deterministic"]
-    return measured
-
-
-def refused(found: ChildResult, phase: str) -> str:
-    """Return what a child says that was turned down, as it should, in ``phase``."""
-    assert (found.status, found.exit_code) == ("unsupported", 0), found
-    assert found.error is not None
-    assert found.error["phase"] == phase
-    assert found.error["hint"]
-    return found.error["message"]
 
 
 # ------------------------------------------------------------------------------ right answers

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from onnxbench.protocols import Target
-    from onnxbench.types import ChildResult, Measurement
+    from onnxbench.types import ChildResult, JsonObject, Measurement
 
 ORT = f"{adapter.__name__}:CPU"
 BOUNDARIES = pytest.mark.parametrize("boundary", ["host", "device"])
@@ -52,6 +52,12 @@ def refused(target: Target, model: Path, *inputs: InputRecipe, **changes: Any) -
     assert result.error is not None, result
     assert result.exit_code == 0, "said by the child, no crash"
     return {"status": result.status, **result.error}
+
+
+def observed(target: Target, folder: Path) -> JsonObject:
+    """Return the facts of a timed child that looks at its own process."""
+    model, observing = models.linear(folder / "linear.onnx"), "observing_adapter:ObservingAdapter"
+    return good(target, model, given(), mode="timed", adapter=observing)["facts"]
 
 
 # ------------------------------------------------------------------------------ outputs
@@ -371,13 +377,7 @@ def test_operators_are_timed(target: Target, tmp_path: Path) -> None:
 
 
 def test_a_timed_session_has_no_profile(target: Target, tmp_path: Path) -> None:
-    facts = good(
-        target,
-        models.linear(tmp_path / "linear.onnx"),
-        given(),
-        mode="timed",
-        adapter="observing_adapter:ObservingAdapter",
-    )["facts"]
+    facts = observed(target, tmp_path)
     assert facts["after"]["home"] == []
 
 
@@ -388,13 +388,7 @@ def test_telemetry_is_off_before_the_import_and_leaves_no_file(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")  # passed on if it were as any ORT_ variable
-    facts = good(
-        target,
-        models.linear(tmp_path / "linear.onnx"),
-        given(),
-        mode="timed",
-        adapter="observing_adapter:ObservingAdapter",
-    )["facts"]
+    facts = observed(target, tmp_path)
     assert facts["before"] == {"telemetry": "1", "home": []}
     assert facts["after"]["home"] == []
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -20,12 +20,19 @@ from onnxbench.worker.inputs import make_inputs, other_inputs
 from onnxbench.worker.job import Reference
 from onnxbench.worker.outputs import outputs_sha256
 from tests.runtimes import models, nets
-from tests.runtimes.running import facts_of, good, installed_environment, recipes, target_in
+from tests.runtimes.running import (
+    error_of,
+    facts_of,
+    good,
+    installed_environment,
+    recipes,
+    target_in,
+)
 from tests.targets.child import job, run
 
 if TYPE_CHECKING:
     from onnxbench.protocols import Target
-    from onnxbench.types import ChildResult, Measurement
+    from onnxbench.types import Measurement
 
 ADAPTER = "onnxbench.runtimes.openvino:OPENVINO"
 X = {"x": (1, 3, 8, 6)}
@@ -39,22 +46,11 @@ def place(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Target:
 @pytest.mark.parametrize("boundary", ["host", "device"])
 @pytest.mark.parametrize("batch", [1, 8])
 def test_its_answer_is_right(place: Target, tmp_path: Path, batch: int, boundary: str) -> None:
-    model = nets.conv(tmp_path / "m.onnx")
-    found = good(nets.checked(place, ADAPTER, model, {"x": (batch, 3, 8, 6)}, boundary=boundary))
-    assert found["parity"]["passed"] is True, found["parity"]
-    assert found["parity"]["input_sensitive"] is True
-    assert found["parity"]["deterministic"] is True
-    assert [output["shape"] for output in found["parity"]["outputs"]] == [
-        [batch, 4, 8, 6],
-        [batch, 4],
-    ]
+    nets.answers_right(place, ADAPTER, tmp_path, batch=batch, boundary=boundary)
 
 
 def test_several_inputs_and_outputs_are_told_apart(place: Target, tmp_path: Path) -> None:
-    model = nets.two_inputs(tmp_path / "m.onnx")
-    found = good(nets.checked(place, ADAPTER, model, {"a": (2, 3, 8, 8), "b": (2, 5)}))
-    assert found["parity"]["passed"] is True, found["parity"]
-    assert [output["name"] for output in found["parity"]["outputs"]] == ["lower", "sum", "upper"]
+    nets.tells_outputs_apart(place, ADAPTER, tmp_path)
 
 
 def test_it_computes_float32_as_declared_and_bfloat16_by_its_own_default(
@@ -254,14 +250,14 @@ def test_unknown_options_and_values_are_refused(
 def test_a_shape_that_does_not_fit_is_refused(place: Target, tmp_path: Path) -> None:
     refused = facts_of(place, ADAPTER, models.linear(tmp_path / "m.onnx"), {"x": (1, 5)})
     assert refused.status == "unsupported"
-    assert "MatMul" in _error(refused, "message")
+    assert "MatMul" in error_of(refused)["message"]
 
 
 def test_a_type_that_does_not_fit_is_refused(place: Target, tmp_path: Path) -> None:
     model, wrong = models.linear(tmp_path / "m.onnx"), InputRecipe("x", "double", (1, 3), "uniform")
     refused = facts_of(place, ADAPTER, model, {"x": (1, 3)}, inputs=(wrong,))
-    assert _error(refused, "kind") == "input-refused"
-    assert "'x' takes f32[1, 3], given was f64[1, 3]" in _error(refused, "message")
+    assert error_of(refused)["kind"] == "input-refused"
+    assert "'x' takes f32[1, 3], given was f64[1, 3]" in error_of(refused)["message"]
 
 
 def test_a_truncated_file_is_refused(place: Target, tmp_path: Path) -> None:
@@ -318,11 +314,6 @@ def test_it_is_not_imported_to_be_looked_for() -> None:
     found = OPENVINO.probe()
     assert "openvino" not in sys.modules
     assert found.available or found.hint == "onnxbench install openvino"
-
-
-def _error(result: ChildResult, key: Literal["kind", "message"]) -> str:
-    assert result.error is not None, result
-    return result.error[key]
 
 
 def _off(found: Measurement) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -15,14 +15,13 @@ from onnxbench.types import InputRecipe, Sampling
 from onnxbench.worker.inputs import make_inputs
 from onnxbench.worker.outputs import outputs_sha256
 from tests.runtimes import models, nets
-from tests.runtimes.running import facts_of, good, installed_environment, target_in
+from tests.runtimes.running import error_of, facts_of, good, installed_environment, target_in
 from tests.targets.child import job, run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from onnxbench.protocols import Target
-    from onnxbench.types import ChildResult
 
 ADAPTER = "onnxbench.runtimes.tract:TRACT"
 X = {"x": (1, 3, 8, 6)}
@@ -36,22 +35,11 @@ def place(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Target:
 @pytest.mark.parametrize("boundary", ["host", "device"])
 @pytest.mark.parametrize("batch", [1, 8])
 def test_its_answer_is_right(place: Target, tmp_path: Path, batch: int, boundary: str) -> None:
-    model = nets.conv(tmp_path / "m.onnx")
-    found = good(nets.checked(place, ADAPTER, model, {"x": (batch, 3, 8, 6)}, boundary=boundary))
-    assert found["parity"]["passed"] is True, found["parity"]
-    assert found["parity"]["input_sensitive"] is True
-    assert found["parity"]["deterministic"] is True
-    assert [output["shape"] for output in found["parity"]["outputs"]] == [
-        [batch, 4, 8, 6],
-        [batch, 4],
-    ]
+    nets.answers_right(place, ADAPTER, tmp_path, batch=batch, boundary=boundary)
 
 
 def test_several_inputs_and_outputs_are_told_apart(place: Target, tmp_path: Path) -> None:
-    model = nets.two_inputs(tmp_path / "m.onnx")
-    found = good(nets.checked(place, ADAPTER, model, {"a": (2, 3, 8, 8), "b": (2, 5)}))
-    assert found["parity"]["passed"] is True, found["parity"]
-    assert [output["name"] for output in found["parity"]["outputs"]] == ["lower", "sum", "upper"]
+    nets.tells_outputs_apart(place, ADAPTER, tmp_path)
 
 
 def test_dimensions_named_for_inner_tensors_are_fixed_too(place: Target, tmp_path: Path) -> None:
@@ -141,7 +129,7 @@ def test_types_that_it_cannot_pass_on_are_refused(place: Target, tmp_path: Path,
     model = models.identity(tmp_path / "m.onnx", TensorProto.DataType.Value(name))
     refused = facts_of(place, ADAPTER, model, {"x": (2, 3)})
     assert refused.status == "unsupported"
-    assert name.lower() in _error(refused, "message")
+    assert name.lower() in error_of(refused)["message"]
 
 
 def test_indices_may_be_int64(place: Target, tmp_path: Path) -> None:
@@ -166,13 +154,13 @@ def test_it_has_no_options(place: Target, tmp_path: Path) -> None:
     model = models.linear(tmp_path / "m.onnx")
     refused = facts_of(place, ADAPTER, model, {"x": (1, 3)}, options={"threads": "2"})
     assert refused.status == "unsupported"
-    assert "'threads'" in _error(refused, "message")
+    assert "'threads'" in error_of(refused)["message"]
 
 
 def test_a_shape_that_does_not_fit_is_refused(place: Target, tmp_path: Path) -> None:
     refused = facts_of(place, ADAPTER, models.linear(tmp_path / "m.onnx"), {"x": (1, 5)})
     assert refused.status == "unsupported"
-    message = _error(refused, "message")
+    message = error_of(refused)["message"]
     assert "MatMul" in message
     assert "backtrace" not in message
 
@@ -180,8 +168,8 @@ def test_a_shape_that_does_not_fit_is_refused(place: Target, tmp_path: Path) -> 
 def test_a_type_that_does_not_fit_is_refused(place: Target, tmp_path: Path) -> None:
     model, wrong = models.linear(tmp_path / "m.onnx"), InputRecipe("x", "double", (1, 3), "uniform")
     refused = facts_of(place, ADAPTER, model, {"x": (1, 3)}, inputs=(wrong,))
-    assert _error(refused, "kind") == "input-refused"
-    assert "'x' takes 1,3,f32, given was 1,3,f64" in _error(refused, "message")
+    assert error_of(refused)["kind"] == "input-refused"
+    assert "'x' takes 1,3,f32, given was 1,3,f64" in error_of(refused)["message"]
 
 
 def test_a_truncated_file_is_refused(place: Target, tmp_path: Path) -> None:
@@ -202,8 +190,3 @@ def test_it_is_not_imported_to_be_looked_for() -> None:
     found = TRACT.probe()
     assert "tract" not in sys.modules
     assert found.available or found.hint == "onnxbench install tract"
-
-
-def _error(result: ChildResult, key: Literal["kind", "message"]) -> str:
-    assert result.error is not None, result
-    return result.error[key]
