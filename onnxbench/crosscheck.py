@@ -13,8 +13,8 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from onnxbench.errors import UsageError
-from onnxbench.graph.dims import Total
 from onnxbench.graph.precision import NAMES
+from onnxbench.graph.totals import Total
 from onnxbench.probes import memory
 from onnxbench.targets.local import run_child
 from onnxbench.types import Limits

@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from onnxbench.graph.dims import Expr, parse
+from onnxbench.graph.dims import Expr
+from onnxbench.graph.formulas import parse
 from onnxbench.text import safe_text
 
 if TYPE_CHECKING:

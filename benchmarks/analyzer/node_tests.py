@@ -29,7 +29,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from onnxbench.graph.dims import Expr, evaluate
+from onnxbench.graph.dims import Expr
+from onnxbench.graph.formulas import evaluate
 from onnxbench.graph.profile import Binding
 from onnxbench.graph.reader import Stripped
 from onnxbench.graph.shapes import infer
@@ -160,7 +161,7 @@ def _onnx_shape_inference(case: Case) -> list[Shape]:
     import onnx_ir  # noqa: PLC0415 - takes half a second
     from onnx_shape_inference import infer_symbolic_shapes  # noqa: PLC0415
 
-    from onnxbench.graph.dims import parse  # noqa: PLC0415
+    from onnxbench.graph.formulas import parse  # noqa: PLC0415
 
     model = infer_symbolic_shapes(onnx_ir.from_proto(case.model), warn_on_missing=False)
     shapes = [None if value.shape is None else value.shape.dims for value in model.graph.outputs]

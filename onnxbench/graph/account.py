@@ -14,21 +14,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from onnxbench.graph.control import constant_scalar, runs_to_the_limit, trip_limit
 from onnxbench.graph.cost import Cost
-from onnxbench.graph.dims import (
-    TooComplex,
-    Total,
-    evaluate,
-    maximum,
-    minimum,
-    symbols,
-    total,
-)
+from onnxbench.graph.dims import TooComplex, maximum, minimum
+from onnxbench.graph.formulas import evaluate, symbols
 from onnxbench.graph.modules import module_path
 from onnxbench.graph.network import Unknown
 from onnxbench.graph.operators.table import TABLE
 from onnxbench.graph.precision import precision
 from onnxbench.graph.profile import NodeProfile
 from onnxbench.graph.shapes import expand
+from onnxbench.graph.totals import Total, total
 from onnxbench.graph.traffic import bytes_read, bytes_written, stored, whole_inputs
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from onnxbench.graph.account import account
-from onnxbench.graph.dims import TooComplex, symbols, total
+from onnxbench.graph.dims import TooComplex
 from onnxbench.graph.files import open_model
+from onnxbench.graph.formulas import symbols
 from onnxbench.graph.kv_cache import kv_cache
 from onnxbench.graph.memory import memory
 from onnxbench.graph.network import Unknown
@@ -27,6 +28,7 @@ from onnxbench.graph.profile import (
 )
 from onnxbench.graph.shapes import infer
 from onnxbench.graph.structure import read_structure
+from onnxbench.graph.totals import total
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import onnx
 from onnx import TypeProto, defs, numpy_helper
 
-from onnxbench.graph.dims import Expr, TooComplex, evaluate, parse, symbols
+from onnxbench.graph.dims import Expr, TooComplex
+from onnxbench.graph.formulas import evaluate, parse, symbols
 from onnxbench.graph.unsafe import is_fatal
 
 if TYPE_CHECKING:

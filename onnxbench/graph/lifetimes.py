@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onnxbench.graph.dims import TooComplex, product, symbols
+from onnxbench.graph.dims import TooComplex, product
+from onnxbench.graph.formulas import symbols
 from onnxbench.graph.network import Unknown, packed_bytes, size_of
 from onnxbench.graph.operators.table import TABLE
 from onnxbench.graph.payloads import BITS

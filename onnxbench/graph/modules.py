@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from onnxbench.graph.dims import Total
+from onnxbench.graph.totals import Total
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

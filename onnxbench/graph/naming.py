@@ -11,8 +11,9 @@ import re
 from typing import TYPE_CHECKING
 
 from onnxbench.errors import UsageError
-from onnxbench.graph.dims import Expr, TooComplex, evaluate, parse, symbol, symbols
+from onnxbench.graph.dims import Expr, TooComplex, symbol
 from onnxbench.graph.foreign import shown
+from onnxbench.graph.formulas import evaluate, parse, symbols
 from onnxbench.suggest import did_you_mean
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onnxbench.graph.dims import symbols
+from onnxbench.graph.formulas import symbols
 from onnxbench.text import shorten
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def static_document(profile: GraphProfile) -> JsonObject:
     """Return the figures of ``profile``: numbers, or null beside a formula and a reason.
 
     ``formulas`` holds the totals that depend on an open dim, in the notation of Python, which
-    `onnxbench.graph.dims.parse` reads. ``exact`` is False where totals are bounds: ``…_least``
+    `onnxbench.graph.formulas.parse` reads. ``exact`` is False where totals are bounds: ``…_least``
     then are the lower ones, and what is listed as ``unknown`` takes no part in any.
     """
     totals: dict[str, Count] = {name: getattr(profile, name) for name in TOTALS}

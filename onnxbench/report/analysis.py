@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from onnxbench.graph.dims import TooComplex, evaluate, symbols
-from onnxbench.graph.dims import total as sum_of
+from onnxbench.graph.dims import TooComplex
+from onnxbench.graph.formulas import evaluate, symbols
 from onnxbench.graph.modules import tree
+from onnxbench.graph.totals import total as sum_of
 from onnxbench.graph.work import work_of
 from onnxbench.measure.roofline import NoCeiling, node_bound
 

@@ -9,7 +9,7 @@ import textwrap
 from pathlib import PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
-from onnxbench.graph.dims import symbols
+from onnxbench.graph.formulas import symbols
 from onnxbench.report import format as fmt
 from onnxbench.report.analysis import batch, intensity, shape_text
 from onnxbench.text import PARAGRAPH, safe_text, shorten

@@ -26,7 +26,7 @@ from benchmarks.analyzer.generate import Decoder, write
 from benchmarks.analyzer.node_tests import ENGINES
 from benchmarks.analyzer.race import OURS, File, Runner
 from onnxbench.graph.analysis import analyze
-from onnxbench.graph.dims import parse
+from onnxbench.graph.formulas import parse
 from tests.graph.operators.probes import PROBES
 
 DECODER = Decoder(layers=2, width=64, inner=128)

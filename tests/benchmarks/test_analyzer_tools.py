@@ -19,7 +19,7 @@ from benchmarks.analyzer.found import Found, deviation, of_document, of_others
 from benchmarks.analyzer.generate import NODES_PER_LAYER, Decoder, decoder_of, write
 from benchmarks.analyzer.race import OURS, File, Runner, race
 from onnxbench.graph.analysis import analyze
-from onnxbench.graph.dims import evaluate, parse
+from onnxbench.graph.formulas import evaluate, parse
 
 MEGABYTE = 1 << 20
 

@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from onnxbench.graph.analysis import analyze
-from onnxbench.graph.dims import parse
+from onnxbench.graph.formulas import parse
 from onnxbench.graph.profile import Binding
 
 if TYPE_CHECKING:

@@ -14,23 +14,20 @@ from hypothesis import strategies as st
 
 from onnxbench.graph.dims import (
     MAX_POWER,
-    MAX_SOURCE_LENGTH,
     MAX_TERMS,
     Count,
     Expr,
     TooComplex,
-    Total,
     ceil_div,
-    evaluate,
     floor_div,
     maximum,
     minimum,
     modulo,
-    parse,
     product,
     symbol,
-    symbols,
 )
+from onnxbench.graph.formulas import MAX_SOURCE_LENGTH, evaluate, parse, symbols
+from onnxbench.graph.totals import Total
 
 NAMES = ("B", "S", "past_len")
 A, B = symbol("A"), symbol("B")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
-from onnxbench.graph.dims import evaluate
+from onnxbench.graph.formulas import evaluate
 from tests.graph.shaping import infer_model, infer_text, shape
 
 

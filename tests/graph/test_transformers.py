@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from onnxbench.graph.analysis import analyze
-from onnxbench.graph.dims import evaluate, parse
+from onnxbench.graph.formulas import evaluate, parse
 from onnxbench.graph.profile import Binding
 from tests.graph import transformers
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from onnxbench.graph.dims import evaluate, parse
+from onnxbench.graph.formulas import evaluate, parse
 from onnxbench.report.analysis import batch, intensity, sheet
 from onnxbench.report.analysis_table import ROWS, sheet_text
 from onnxbench.report.analysis_views import Analysis

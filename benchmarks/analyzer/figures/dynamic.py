@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from benchmarks.analyzer import zoo
 from benchmarks.figure import Figure
 from benchmarks.pairs import wall_ns
-from onnxbench.graph.dims import Expr, evaluate, parse
+from onnxbench.graph.dims import Expr
+from onnxbench.graph.formulas import evaluate, parse
 from onnxbench.graph.profile import GraphProfile
 from onnxbench.graph.static import TOTALS
 from onnxbench.text import safe_text

@@ -16,7 +16,7 @@ from benchmarks.analyzer import others
 from benchmarks.analyzer.generate import Decoder, write
 from benchmarks.analyzer.race import HEADER, OURS, File, Runner, race
 from benchmarks.figure import Figure
-from onnxbench.graph.dims import parse
+from onnxbench.graph.formulas import parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,7 +21,7 @@ from benchmarks.analyzer.generate import decoder_of, write
 from benchmarks.analyzer.race import HEADER, LIMIT_S, OURS, File, Runner, race
 from benchmarks.figure import Figure
 from benchmarks.pairs import alternate
-from onnxbench.graph.dims import parse
+from onnxbench.graph.formulas import parse
 from onnxbench.measure.interval import paired_ratio
 
 if TYPE_CHECKING:

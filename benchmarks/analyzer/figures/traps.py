@@ -23,7 +23,7 @@ from benchmarks.analyzer import others
 from benchmarks.analyzer.race import OURS
 from benchmarks.figure import Figure, progress
 from onnxbench.graph.analysis import analyze
-from onnxbench.graph.dims import parse
+from onnxbench.graph.formulas import parse
 from onnxbench.text import safe_text
 from tests.graph.operators.probes import PROBES
 from tests.graph.operators.probing import Probe, differences

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from onnxbench.graph.cost import Cost
-from onnxbench.graph.dims import Total, maximum, minimum
+from onnxbench.graph.dims import maximum, minimum
 from onnxbench.graph.operators.operands import (
     activation,
     fvcore_nothing,
@@ -17,6 +17,7 @@ from onnxbench.graph.operators.operands import (
     type_name,
 )
 from onnxbench.graph.operators.row import Operator
+from onnxbench.graph.totals import Total
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 
-from onnxbench.graph.dims import parse
+from onnxbench.graph.formulas import parse
 from onnxbench.graph.network import Node, Tensor
 from onnxbench.graph.operators.table import find
 

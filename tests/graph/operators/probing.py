@@ -11,7 +11,7 @@ import onnx
 from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, TensorProto, helper
 from onnx.numpy_helper import from_array
 
-from onnxbench.graph.dims import parse
+from onnxbench.graph.formulas import parse
 from onnxbench.graph.payloads import BITS
 from onnxbench.graph.profile import GraphProfile
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from onnx import ModelProto
 
-from onnxbench.graph.dims import evaluate, parse, symbol
+from onnxbench.graph.dims import symbol
+from onnxbench.graph.formulas import evaluate, parse
 from onnxbench.graph.network import Unknown
 from onnxbench.graph.operators.scores import mask_note
 from tests.graph.operators.counting import count, last, microsoft

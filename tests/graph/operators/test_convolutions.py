@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from onnx import ModelProto
 
-from onnxbench.graph.dims import Count, parse
+from onnxbench.graph.dims import Count
+from onnxbench.graph.formulas import parse
 from onnxbench.graph.network import Unknown
 from tests.graph.operators.counting import count, last
 from tests.graph.operators.probing import INT32, MS, UINT8, Typed, model, node, zeros

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from onnxbench.graph.dims import parse
+from onnxbench.graph.formulas import parse
 from onnxbench.graph.network import Node, Tensor
 from onnxbench.graph.operators.operands import activation
 from onnxbench.graph.operators.table import find

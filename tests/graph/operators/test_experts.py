@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onnx import ModelProto
 
-from onnxbench.graph.dims import evaluate, parse
+from onnxbench.graph.formulas import evaluate, parse
 from onnxbench.graph.network import Unknown
 from tests.graph.operators.counting import count, microsoft
 from tests.graph.operators.probing import HALF, Shape, zeros

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from onnxbench.graph.dims import parse
+from onnxbench.graph.formulas import parse
 from onnxbench.graph.network import Unknown
 from tests.graph.operators.nodes import cost
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from onnx import ModelProto
 
-from onnxbench.graph.dims import parse
+from onnxbench.graph.formulas import parse
 from onnxbench.graph.network import Unknown
 from tests.graph.operators.counting import count, microsoft
 from tests.graph.operators.probing import model, node

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onnxbench.graph.dims import parse
+from onnxbench.graph.formulas import parse
 from onnxbench.graph.network import Tensor, Unknown
 from tests.graph.operators.nodes import INT8, INT64, Shape, constant, cost, node, row, tensor
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from onnxbench.graph.dims import parse
+from onnxbench.graph.formulas import parse
 from onnxbench.graph.network import Unknown
 from tests.graph.operators.nodes import cost, node, row
 

@@ -7,7 +7,8 @@ import onnx
 import pytest
 from onnx import ModelProto, helper
 
-from onnxbench.graph.dims import Count, evaluate, parse
+from onnxbench.graph.dims import Count
+from onnxbench.graph.formulas import evaluate, parse
 from onnxbench.graph.network import Unknown
 from tests.graph.operators.counting import count, last
 from tests.graph.operators.probing import HALF, INT8, MS, Shape, model, node, zeros

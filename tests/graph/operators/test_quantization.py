@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from onnxbench.graph.dims import parse
+from onnxbench.graph.formulas import parse
 from tests.graph.operators.nodes import INT8, cost, tensor
 
 MAP = (2, 6, 4, 5)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onnx import ModelProto
 
-from onnxbench.graph.dims import parse
+from onnxbench.graph.formulas import parse
 from onnxbench.graph.network import Unknown
 from tests.graph.operators.counting import count, last, microsoft
 from tests.graph.operators.probing import INT32, Shape, ints, model, node, zeros

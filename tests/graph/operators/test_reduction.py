@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from onnxbench.graph.dims import parse
+from onnxbench.graph.formulas import parse
 from onnxbench.graph.network import Node, Unknown
 from tests.graph.operators.nodes import constant, cost, node, row, tensor
 
