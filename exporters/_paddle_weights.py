@@ -9,25 +9,16 @@ is worth whole numbers.
 
 from __future__ import annotations
 
-import math
-import random
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onnxbench.errors import ExportError
+from . import _random_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from onnxbench.protocols import Array
-
-_SMALL = 0.01
-"""A constant below this is taken for a switch that training opens: zero gammas, layer scales."""
-_LEAST_SPREAD, _MOST_SPREAD = 1e-2, 1e2
-"""Standard deviations of a layer's output between which nothing is mended."""
-_VARIANCE_SHARE = 0.01
-_LEAST_VARIANCE = 1e-5
 
 
 def seed_everything(seed: int) -> None:
@@ -35,8 +26,7 @@ def seed_everything(seed: int) -> None:
     import paddle  # noqa: PLC0415
 
     paddle.seed(seed)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 - the one that other people's code draws from
+    _random_weights.seed_python(seed)
 
 
 def batch_norms(network: Any) -> Iterator[Any]:
@@ -76,11 +66,11 @@ def _drawn(owner: Any, name: str, array: Array, rng: np.random.Generator) -> Any
     from paddle import nn  # noqa: PLC0415
 
     low, high = float(array.min()), float(array.max())
-    if math.isfinite(low + high) and low != high and max(-low, high) < 1e6:
+    if _random_weights.are_drawn(low, high):
         return None
     if name == "bias" and isinstance(owner, _batch_norm_kinds()):
         return rng.uniform(1.0, 2.0, array.shape)
-    if low == high and _SMALL <= abs(low) < 1e6:
+    if _random_weights.is_scale(low, high):
         return rng.uniform(0.9, 1.1, array.shape) * low
     if name == "weight" and isinstance(owner, (nn.Conv2D, nn.Linear)):
         # paddle stores a Linear's weights as (inputs, outputs).
@@ -118,8 +108,7 @@ def _take_statistics(norm: Any, inputs: Sequence[Any]) -> None:
     channel = array.ndim - 1 if layout in {"NHWC", "NLC", "NDHWC"} else 1
     axes = tuple(axis for axis in range(array.ndim) if axis != channel)
     variance = array.var(axes)
-    # A channel that is silent on these pictures must not be blown up on others.
-    floor = max(float(variance.mean()) * _VARIANCE_SHARE, _LEAST_VARIANCE)
+    floor = _random_weights.variance_floor(float(variance.mean()))
     norm._mean.set_value(array.mean(axes).astype(np.float32))  # noqa: SLF001
     norm._variance.set_value(np.maximum(variance, floor).astype(np.float32))  # noqa: SLF001
 
@@ -127,7 +116,7 @@ def _take_statistics(norm: Any, inputs: Sequence[Any]) -> None:
 def _mend(layer: Any, inputs: Sequence[Any], output: Any) -> Any:
     """Scale a layer whose output is too weak or too strong."""
     spread = float(output.numpy().std()) if output.size > 1 else 1.0
-    if not spread or _LEAST_SPREAD <= spread <= _MOST_SPREAD or not math.isfinite(spread):
+    if not _random_weights.is_far_off(spread):
         return None
     for tensor in layer.parameters(include_sublayers=False):
         tensor.set_value(tensor / spread)
@@ -139,17 +128,9 @@ def check(outputs: Sequence[Array]) -> tuple[str, ...]:
 
     Raises ExportError if they are not finite.
     """
-    notes = []
+    notes: list[str] = []
     for number, output in enumerate(outputs):
         if not np.isfinite(output).all():
-            raise ExportError(
-                f"with random weights output {number} holds NaN or infinity",
-                "another seed may help; else report it with the model's name",
-            )
-        spread = float(output.std())
-        if not 1e-3 < spread < 1e3:
-            notes.append(
-                f"with random weights output {number} has a standard deviation of "
-                f"{spread:.2g}: compare relatively"
-            )
+            raise _random_weights.not_finite(number)
+        notes += _random_weights.notes_on(number, float(output.std()))
     return tuple(notes)

@@ -14,33 +14,22 @@ of them. With biases near 1.5 most units are open and it grows by about 1.03.
 
 from __future__ import annotations
 
-import math
-import random
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from onnxbench.errors import ExportError
+from . import _random_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-_SMALL = 0.01
-"""A constant below this is taken for a switch that training opens: zero gammas, layer scales."""
-_LEAST_SPREAD, _MOST_SPREAD = 1e-2, 1e2
-"""Standard deviations of a layer's output between which nothing is mended."""
-_VARIANCE_SHARE = 0.01
-_LEAST_VARIANCE = 1e-5
 
 
 def seed_everything(seed: int) -> None:
     """Seed all generators that code building a network may draw from."""
     torch.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 - the one that other people's code draws from
+    _random_weights.seed_python(seed)
 
 
 def randomise(module: Any, inputs: Sequence[Any]) -> None:
@@ -59,10 +48,10 @@ def randomise(module: Any, inputs: Sequence[Any]) -> None:
 def _redraw(owner: Any, name: str, tensor: Any) -> None:
     """Fill ``tensor`` anew if it is constant or holds what memory held before."""
     low, high = (float(value) for value in tensor.aminmax())
-    if math.isfinite(low + high) and low != high and max(-low, high) < 1e6:
+    if _random_weights.are_drawn(low, high):
         return
     layer = isinstance(owner, (_ConvNd, torch.nn.Linear)) and name == "weight"
-    if low == high and abs(low) >= _SMALL and abs(low) < 1e6:
+    if _random_weights.is_scale(low, high):
         tensor.uniform_(0.9, 1.1).mul_(low)
     elif isinstance(owner, _BatchNorm) and name == "bias":
         tensor.uniform_(1.0, 2.0)
@@ -79,7 +68,7 @@ class _Mending:
 
     def __call__(self, layer: Any, arguments: Any, output: Any) -> Any:
         spread = float(output.std()) if output.numel() > 1 else 1.0
-        if not spread or _LEAST_SPREAD <= spread <= _MOST_SPREAD or not math.isfinite(spread):
+        if not _random_weights.is_far_off(spread):
             return None
         for tensor in layer.parameters(recurse=False):
             tensor.div_(spread)
@@ -115,8 +104,7 @@ def _settle(module: Any, inputs: Sequence[Any]) -> None:
             hook.remove()
     for norm in norms:
         variance = norm.running_var
-        # A channel that was silent on these pictures must not be blown up on others.
-        floor = max(float(variance.mean()) * _VARIANCE_SHARE, _LEAST_VARIANCE)
+        floor = _random_weights.variance_floor(float(variance.mean()))
         variance.clamp_(min=floor)
 
 
@@ -125,19 +113,11 @@ def check(outputs: Sequence[Any]) -> tuple[str, ...]:
 
     Raises ExportError if they are not finite.
     """
-    notes = []
+    notes: list[str] = []
     for number, output in enumerate(outputs):
         if not output.is_floating_point() or output.numel() < 2:
             continue
         if not bool(output.isfinite().all()):
-            raise ExportError(
-                f"with random weights output {number} holds NaN or infinity",
-                "another seed may help; else report it with the model's name",
-            )
-        spread = float(output.std())
-        if not 1e-3 < spread < 1e3:
-            notes.append(
-                f"with random weights output {number} has a standard deviation of "
-                f"{spread:.2g}: compare relatively"
-            )
+            raise _random_weights.not_finite(number)
+        notes += _random_weights.notes_on(number, float(output.std()))
     return tuple(notes)
