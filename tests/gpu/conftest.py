@@ -13,25 +13,20 @@ from onnxbench.runtimes import _onnxruntime_cuda as cuda
 from onnxbench.runtimes import _onnxruntime_probe as probe
 from onnxbench.runtimes import onnxruntime as adapter
 from onnxbench.targets.local import LocalTarget
+from tests.private import cache, private
 
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+__all__ = ["cache", "private"]  # fixtures
 
 
 @pytest.fixture(autouse=True)
-def private(
-    monkeypatch: pytest.MonkeyPatch, cache: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    monkeypatch.setenv("ONNXBENCH_CACHE", str(cache))
-    monkeypatch.setenv("ONNXBENCH_LOCK", str(tmp_path_factory.getbasetemp() / "measuring.lock"))
+def home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers run in the environments of ONNXBENCH_TEST_HOME."""
     if home := os.environ.get("ONNXBENCH_TEST_HOME"):
         monkeypatch.setenv("ONNXBENCH_HOME", home)
 
 
 @pytest.fixture
-def gpu(private: None, cache: Path) -> LocalTarget:
+def gpu(private: None, home: None, cache: Path) -> LocalTarget:
     """Workers whose ONNX Runtime has the CUDA provider, on a machine with a CUDA device."""
     if not probe.has_nvidia_driver():
         pytest.skip("NVIDIA's driver is not on this machine")

@@ -7,19 +7,9 @@ from pathlib import Path
 import pytest
 
 from onnxbench.targets.local import LocalTarget
+from tests.private import cache, private
 
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def private(
-    monkeypatch: pytest.MonkeyPatch, cache: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    monkeypatch.setenv("ONNXBENCH_CACHE", str(cache))
-    monkeypatch.setenv("ONNXBENCH_LOCK", str(tmp_path_factory.getbasetemp() / "measuring.lock"))
+__all__ = ["cache", "private"]  # fixtures
 
 
 @pytest.fixture(scope="session")
