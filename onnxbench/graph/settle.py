@@ -9,8 +9,10 @@ of the node that makes it, so that the user can give it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from onnxbench.graph.agreement import agreed, agreement, differ, found_in
+from onnxbench.graph.alike import Known, key_of
 from onnxbench.graph.bodies import body_of
 from onnxbench.graph.dims import Expr, TooComplex
 from onnxbench.graph.engines import NOTHING, Found, Reference, Symbolic
@@ -20,7 +22,7 @@ from onnxbench.graph.network import Unknown
 from onnxbench.graph.rules import CONTRIB_RULES, CORRECTED, DOUBTFUL, RULES, dtype_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from onnxbench.graph.declared import Declared
     from onnxbench.graph.dims import Dim
@@ -46,18 +48,6 @@ MAX_SHORT, MAX_FOLDED = 64, 100_000
 _NO_FOLD = (None, None, None)
 
 
-class _Known(NamedTuple):
-    """What follows from an operator with its attributes, and types and elements of its inputs.
-
-    ``values``: elements of the outputs, as numbers and as formulas. ``whole``: nothing is missing
-    and no output is anything but a tensor.
-    """
-
-    found: list[Found]
-    values: list[tuple[Any, Any]]
-    whole: bool
-
-
 class Settler:
     """One settling of a model, or of the body of an operator.
 
@@ -70,7 +60,7 @@ class Settler:
         self._declared = declared
         self._reference = Reference()
         self._symbolic = Symbolic()
-        self._known: dict[Hashable, _Known] = {}
+        self._known: dict[Hashable, Known] = {}
         self._folded: dict[Hashable, list[tuple[Any, Any, Shape | None]]] = {}
         self._named: dict[tuple[Tensor, int], Dim] = {}
         self._trips: dict[Node, Dim] = {}
@@ -113,7 +103,7 @@ class Settler:
         if self._is_settled(node):
             self._fold(node)
             return
-        key = _key(node)
+        key = key_of(node)
         known = self._known.get(key) if key is not None else None
         if known is not None:
             self._take(node, known)
@@ -129,7 +119,7 @@ class Settler:
             whole = (node.domain, node.op) not in _CACHES and all(
                 each.type is None and each.complete for each in found
             )
-            self._known[key] = _Known(found, values, whole)
+            self._known[key] = Known(found, values, whole)
 
     def _is_settled(self, node: Node) -> bool:
         for output in node.outputs:
@@ -142,11 +132,11 @@ class Settler:
             return False
         return not self._changed or not any(each in self._changed for each in node.inputs)
 
-    def _take(self, node: Node, known: _Known) -> None:
+    def _take(self, node: Node, known: Known) -> None:
         """Give the outputs of ``node`` what was found of a node like it."""
         outputs = node.outputs
         if known.whole and not any(
-            each is not None and each.shape is not None and _differ(each.shape, of.shape)
+            each is not None and each.shape is not None and differ(each.shape, of.shape)
             for each, of in zip(outputs, known.found, strict=True)
         ):
             for output, of in zip(outputs, known.found, strict=True):
@@ -164,7 +154,7 @@ class Settler:
         if arrays is None:
             return
         short = sum([each.size for each in arrays]) <= MAX_SHORT
-        key = _key(node, before=True) if short and len(self._folded) < MAX_FOLDED else None
+        key = key_of(node, before=True) if short and len(self._folded) < MAX_FOLDED else None
         folded = self._folded.get(key) if key is not None else None
         if folded is None:
             fold(node)
@@ -184,19 +174,19 @@ class Settler:
         if ruled is not None:
             answers.append(ruled)
         for ask in self._engines(node):
-            agreed = _agreed(node, answers)
+            together = agreed(node, answers)
             if all(
                 wanted is None or found.complete
-                for found, wanted in zip(agreed, node.outputs, strict=True)
+                for found, wanted in zip(together, node.outputs, strict=True)
             ):
-                return agreed
+                return together
             answer = ask(node)
             if answer is not None:
                 doubtful = DOUBTFUL.get((node.domain, node.op), frozenset())
                 answers.append(
                     [NOTHING if i in doubtful else each for i, each in enumerate(answer)]
                 )
-        return _agreed(node, answers)
+        return agreed(node, answers)
 
     def _engines(self, node: Node) -> list[Callable[[Node], list[Found] | None]]:
         """Return whom to ask when the rules leave something open.
@@ -239,7 +229,7 @@ class Settler:
                 output.dtype, output.shape = of.dtype, cast("Shape", of.shape)
                 continue
             if fresh and (output.dtype or output.type) and not _is_corrected(node):
-                of = _agreement([of, found_in(output)])  # noqa: PLW2901 - with the first pass
+                of = agreement([of, found_in(output)])  # noqa: PLW2901 - with the first pass
             before = output.shape
             output.dtype = of.dtype or output.dtype
             output.type = of.type or output.type
@@ -252,7 +242,7 @@ class Settler:
                     of = declared.with_places(of) if shared else of  # noqa: PLW2901
                     of = declared.filled(of)  # noqa: PLW2901
             output.shape = self._shape(node, index, output, of.shape, marks)
-            if before is not None and _differ(before, output.shape):
+            if before is not None and differ(before, output.shape):
                 self._changed.add(output)
 
     def _shape(
@@ -296,25 +286,8 @@ class Settler:
         return self._trips[node]
 
 
-def found_in(tensor: Tensor) -> Found:
-    """Return what is known of ``tensor``."""
-    return Found(tensor.dtype, tensor.shape, tensor.type)
-
-
 def _is_corrected(node: Node) -> bool:
     return node.op in CORRECTED and not node.domain
-
-
-def _differ(before: Sequence[Dim | None], after: Sequence[Dim | None] | None) -> bool:
-    """Tell whether what was known before is no longer so."""
-    if before == after:
-        return False
-    if after is None or len(before) != len(after):
-        return True
-    for old, new in zip(before, after, strict=True):  # noqa: SIM110 - any() takes twice as long
-        if old is not None and old != new:
-            return True
-    return False
 
 
 def _ruled(node: Node) -> list[Found] | None:
@@ -333,62 +306,3 @@ def _ruled(node: Node) -> list[Found] | None:
         if not (dim is None or isinstance(dim, Expr) or (isinstance(dim, int) and dim >= 0)):
             return None
     return [Found(dtype_of(node, index), shape) for index, shape in enumerate(shapes)]
-
-
-def _agreed(node: Node, answers: Sequence[Sequence[Found]]) -> list[Found]:
-    return [
-        _agreement([answer[index] for answer in answers if index < len(answer)])
-        for index in range(len(node.outputs))
-    ]
-
-
-def _agreement(found: Iterable[Found]) -> Found:
-    """Return what all sources together know; where they contradict one another, nothing."""
-    found = list(found)
-    dtype = next((each.dtype for each in found if each.dtype), 0)
-    of = next((each.type for each in found if each.type is not None), None)
-    shapes = [each.shape for each in found if each.shape is not None]
-    if of is not None or len({len(shape) for shape in shapes}) != 1:
-        return Found(dtype, None, of)
-    return Found(dtype, tuple(_agreed_dim(column) for column in zip(*shapes, strict=True)))
-
-
-def _agreed_dim(column: Sequence[Dim | str | None]) -> Dim | str | None:
-    numbers = {dim for dim in column if isinstance(dim, int)}
-    if numbers:
-        return numbers.pop() if len(numbers) == 1 else None
-    formulas = [dim for dim in column if dim is not None and not isinstance(dim, str)]
-    texts = [dim for dim in column if isinstance(dim, str)]
-    return next(iter(formulas + texts), None)  # type: ignore[operator]
-
-
-def _key(node: Node, *, before: bool = False) -> Hashable | None:
-    """Return what the shapes of the outputs follow from; None if that has no short form.
-
-    ``before``: with all that is known of the outputs already; None too if that is elements.
-    """
-    if node.graphs:
-        return None
-    key: list[Hashable] = [node.op, node.domain, node.opset]
-    for tensor in node.inputs:
-        if tensor is None:
-            key.append(None)
-            continue
-        if tensor.type is not None:
-            return None
-        value, formulas = tensor.value, tensor.formulas
-        key += (
-            tensor.dtype,
-            tensor.shape,
-            value if value is None else value.tobytes(),
-            formulas if formulas is None else tuple(formulas.reshape(-1).tolist()),
-        )
-    attributes = node.proto.attribute
-    key.append(b"".join([each.SerializeToString() for each in attributes]) if attributes else b"")
-    for output in node.outputs:
-        key.append(output is not None)
-        if before and output is not None:
-            if output.value is not None or output.formulas is not None or output.type is not None:
-                return None
-            key += (output.dtype, output.shape)
-    return tuple(key)
