@@ -7,6 +7,7 @@ no machine with TensorRT was at hand.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,7 +66,9 @@ class Engines:
     def facts(self) -> JsonObject:
         """Return ``engine``: whether it was cached, and its files; {} for another provider.
 
-        An engine that was not cached was built within ``session_ns``.
+        An engine that was not cached was built within ``session_ns``. ``build``: equal in all
+        processes that run one build, which is told by the names, sizes and times of its files (to
+        hash an engine would take longer than to load it); None for a build that nothing keeps.
         """
         if not self._is_used:
             return {}
@@ -75,6 +78,7 @@ class Engines:
             "engine": {
                 "cache": self._folder is not None,
                 "cached": bool(reused) and len(reused) == len(after),
+                "build": _identity(after) if after else None,
                 "files": {name: size for name, (size, _) in sorted(after.items())},
             }
         }
@@ -87,6 +91,10 @@ class Engines:
             status = path.stat()
             found[path.name] = (status.st_size, status.st_mtime_ns)
         return found
+
+
+def _identity(files: Mapping[str, tuple[int, int]]) -> str:
+    return hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()[:16]
 
 
 def _profile_shapes(request: BuildRequest) -> dict[str, str]:

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from onnxbench.measure.evidence import TRUSTED_PROCESSES
+from onnxbench.measure.evidence import ENGINE_BUILDS, TRUSTED_PROCESSES
 from onnxbench.measure.stopping import INTERVAL_NARROW
 from onnxbench.text import safe_text
 
@@ -152,6 +152,13 @@ def _enough_processes(_reading: Reading, situation: Situation) -> str:
     return f"Let the run go on to its end (it ended with: {situation.stop})."
 
 
+def _other_builds(reading: Reading, situation: Situation) -> str:
+    if ENGINE_BUILDS - reading.value == situation.processes:
+        return f"Try --processes {ENGINE_BUILDS}: each of them builds an engine of its own."
+    more = "" if situation.processes >= ENGINE_BUILDS else f" --processes {ENGINE_BUILDS}"
+    return f"Try --set tensorrt.engine_cache=off{more}, so that each process builds its own engine."
+
+
 RULES: tuple[Rule, ...] = (
     # Causes stand before symptoms: of equally bad readings the first gives the advice. The limits
     # are our judgement; those on spread within a process follow torch.utils.benchmark, which
@@ -180,6 +187,9 @@ RULES: tuple[Rule, ...] = (
          "good processes: {processes}, which is {value} too few", _enough_processes),
     Rule("small-sample", (0, TRUSTED_PROCESSES, TRUSTED_PROCESSES), "count",
          "good processes: {processes}, few for a 95 % interval", _enough_processes),
+    Rule("engine-builds", (0, 0, math.inf), "count",
+         f"engine builds behind {{processes}} processes: {{value}} fewer than the {ENGINE_BUILDS}"
+         " that a claim needs, for each build may pick other kernels", _other_builds),
     Rule("process-apart", (0.05, 0.10, math.inf), "change",
          "the farthest process lies {value} from the median of all", _outvote),
     Rule("interval-wide", (0.01, 0.03, 0.10), "share",

@@ -178,6 +178,56 @@ def test_a_warmup_too_short_for_the_test_is_no_suspicion(timed: Make) -> None:
     assert codes(verdict_on(mixed)) == ["no-steady-state"]
 
 
+# No machine with TensorRT was at hand: what processes say of their engines is made up here, in the
+# form that `tests/runtimes/test_onnxruntime_profiles.py` proves the adapter to give.
+CACHED = {"cache": True, "cached": True, "build": "0123", "files": {"a.engine": 6}}
+OWN = {"cache": False, "cached": False, "build": None, "files": {}}
+
+
+def on_engines(timed: Make, *engines: dict[str, Any]) -> VerdictDoc:
+    asked = Sampling(processes_min=2)
+    facts = [{"facts": {"engine": engine}} for engine in engines]
+    return verdict_on([timed(block, **fact) for block, fact in enumerate(facts)], asked)
+
+
+def test_one_engine_in_all_processes_is_one_draw_and_no_claim(timed: Make) -> None:
+    assert on_engines(timed, *[CACHED] * 5) == {
+        "grade": "noisy",
+        "reasons": [
+            (
+                "engine-builds: engine builds behind 5 processes: 2 fewer than the 3 that a claim "
+                "needs, for each build may pick other kernels"
+            )
+        ],
+        "advice": "Try --set tensorrt.engine_cache=off, so that each process builds its own "
+        "engine.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("engines", "suspected"),
+    [
+        ([OWN] * 5, False),
+        ([{**CACHED, "build": name} for name in "aabbc"], False),
+        ([CACHED, CACHED, CACHED, OWN, OWN], False),
+        ([{**CACHED, "build": name} for name in "aabbb"], True),
+        ([{**CACHED, "build": None}] * 5, True),  # files that go by a name not known here
+        ([CACHED, CACHED, CACHED, CACHED, OWN], True),
+    ],
+)
+def test_engine_builds_are_counted(
+    timed: Make, engines: list[dict[str, Any]], *, suspected: bool
+) -> None:
+    verdict = on_engines(timed, *engines)
+    assert ("engine-builds" in codes(verdict)) is suspected
+    assert (verdict["grade"] == "noisy") is suspected
+
+
+def test_a_few_processes_with_engines_of_their_own_need_more_of_them(timed: Make) -> None:
+    assert on_engines(timed, OWN, OWN)["advice"].startswith("Try --processes 3:")
+    assert "engine_cache=off --processes 3" in on_engines(timed, CACHED, CACHED)["advice"]
+
+
 def test_every_code_has_one_rule_with_rising_limits() -> None:
     assert sorted(rule.code for rule in RULES) == sorted(typing.get_args(Code))
     assert all(list(rule.limits) == sorted(rule.limits) for rule in RULES)

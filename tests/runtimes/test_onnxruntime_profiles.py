@@ -345,16 +345,37 @@ def test_a_cached_engine_is_told_from_a_built_one(tmp_path: Path) -> None:
     told = tensorrt.engine_options(request(tmp_path, cache=str(tmp_path)), {})
     first = tensorrt.Engines(told)
     (tmp_path / "TensorrtExecutionProvider_1.engine").write_bytes(b"engine")
-    assert first.facts()["engine"] == {
+    built = first.facts()["engine"]
+    assert built == {
         "cache": True,
         "cached": False,
+        "build": built["build"],
         "files": {"TensorrtExecutionProvider_1.engine": 6},
     }
-    assert tensorrt.Engines(told).facts()["engine"]["cached"] is True
+    reused = tensorrt.Engines(told).facts()["engine"]
+    assert (reused["cached"], reused["build"]) == (True, built["build"])
     changed = tensorrt.Engines(told)
     (tmp_path / "TensorrtExecutionProvider_2.engine").write_bytes(b"another")
     assert changed.facts()["engine"]["cached"] is False
     assert tensorrt.Engines({}).facts() == {}
+
+
+def test_a_build_is_told_from_another_of_the_same_size(tmp_path: Path) -> None:
+    told = tensorrt.engine_options(request(tmp_path, cache=str(tmp_path)), {})
+    engine = tmp_path / "TensorrtExecutionProvider_1.engine"
+    found = []
+    for stamp in (1_000_000_000, 2_000_000_000):
+        engine.write_bytes(b"engine")
+        os.utime(engine, ns=(stamp, stamp))
+        found.append(tensorrt.Engines(told).facts()["engine"]["build"])
+    assert None not in found
+    assert found[0] != found[1]
+
+
+def test_a_build_that_nothing_keeps_has_no_name(tmp_path: Path) -> None:
+    off = tensorrt.engine_options(request(tmp_path, cache=str(tmp_path)), {"engine_cache": "off"})
+    engine = tensorrt.Engines(off).facts()["engine"]
+    assert engine == {"cache": False, "cached": False, "build": None, "files": {}}
 
 
 @pytest.fixture(autouse=True)
