@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from onnxbench.cli.running import tool_document
 from onnxbench.errors import WorkerError
 from onnxbench.measure.interval import Ratio, paired_ratio
 from onnxbench.probes import host
+from onnxbench.report.progress import Progress
 from onnxbench.session import execute, process_median_ns
 from onnxbench.store import Store
 from onnxbench.targets import bundle
@@ -58,23 +60,6 @@ class Run:
         found = paired_ratio(self.a_ns, self.b_ns)
         assert found is not None
         return found
-
-
-class _Unwatched:
-    """An observer that says nothing."""
-
-    def before(self, label: str, done: int, total: int, remaining_s: float | None) -> None:
-        pass
-
-    def after(
-        self,
-        label: str,
-        done: int,
-        total: int,
-        remaining_s: float | None,
-        median_ns: float | None = None,
-    ) -> None:
-        pass
 
 
 def measure(tiny: bool) -> Figure:
@@ -137,7 +122,7 @@ def _run(plan: Plan, store: Store) -> Run:
         store=store,
         host_id=host.host_id(),
         tool=tool_document(),
-        observer=_Unwatched(),
+        observer=Progress(sys.stderr, quiet=True),
         fresh=True,
     )
     failed = [record["error"] for record in outcome.records if record["status"] != "ok"]
