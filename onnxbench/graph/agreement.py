@@ -46,7 +46,7 @@ def _agreed_dim(column: Sequence[Dim | str | None]) -> Dim | str | None:
     return next(iter(formulas + texts), None)  # type: ignore[operator]
 
 
-def differ(before: Sequence[Dim | None], after: Sequence[Dim | None] | None) -> bool:
+def differ(before: Sequence[Dim | None], after: Sequence[Dim | str | None] | None) -> bool:
     """Tell whether what was known before is no longer so."""
     if before == after:
         return False
