@@ -180,8 +180,8 @@ def test_a_warmup_too_short_for_the_test_is_no_suspicion(timed: Make) -> None:
 
 # No machine with TensorRT was at hand: what processes say of their engines is made up here, in the
 # form that `tests/runtimes/test_onnxruntime_profiles.py` proves the adapter to give.
-CACHED = {"cache": True, "cached": True, "build": "0123", "files": {"a.engine": 6}}
-OWN = {"cache": False, "cached": False, "build": None, "files": {}}
+CACHED: dict[str, Any] = {"cache": True, "cached": True, "build": "0123", "files": {"a.engine": 6}}
+OWN: dict[str, Any] = {"cache": False, "cached": False, "build": None, "files": {}}
 
 
 def on_engines(timed: Make, *engines: dict[str, Any]) -> VerdictDoc:

@@ -101,13 +101,14 @@ def test_what_nobody_names_is_called_unnamed(adapter: Any, name: str, nowhere: K
 def test_an_emulator_is_told_for_its_device_alone(
     monkeypatch: pytest.MonkeyPatch, nowhere: Kernel
 ) -> None:
+    qnn: Any = adapters.QNN
     monkeypatch.setattr("platform.machine", lambda: "AMD64")
-    emulated = device.of(adapters.QNN, {"backend_type": "htp"}, nowhere)
+    emulated = device.of(qnn, {"backend_type": "htp"}, nowhere)
     assert emulated is not None
     assert emulated.emulated is True
-    assert device.of(adapters.QNN, {"backend_type": "cpu"}) is None
+    assert device.of(qnn, {"backend_type": "cpu"}) is None
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
-    real = device.of(adapters.QNN, {"backend_type": "htp"}, nowhere)
+    real = device.of(qnn, {"backend_type": "htp"}, nowhere)
     assert real is not None
     assert real.emulated is False
     plugin: Any = Emulating()
