@@ -77,6 +77,8 @@ class OnnxRuntimeEngine:
             # A captured CUDA graph reads the addresses it was captured with: only values change.
             for tensor in inputs:
                 self._bound[tensor.name].update_inplace(tensor.array)
+            if not self._opened.has_graph:
+                self._bind_outputs(self._binding)  # whose shapes may depend on the values
             return
         feed = {tensor.name: self._value(tensor) for tensor in inputs}
         if self._boundary == "host":
@@ -112,6 +114,8 @@ class OnnxRuntimeEngine:
             found["placement_source"] = (
                 "the profile alone: this ONNX Runtime does not tell which nodes it assigned"
             )
+        if why := precision.untold(self._row, self._opened):
+            found["precision_reason"] = why
         if self._opened.provider != CPU_PROVIDER:
             found |= self._provider_facts()
         return found
@@ -158,8 +162,6 @@ class OnnxRuntimeEngine:
             "provider_options": dict(self._session.get_provider_options().get(name, {})),
             "synchronization": "a run returns when the provider's work is complete",
         }
-        if self._row.compiles and (why := precision.untold(self._row, self._opened)):
-            found["precision_reason"] = why
         if self._row.nvidia:
             found["gpu"] = cuda.describe(self._device)
             found["tf32_override"] = os.environ.get("NVIDIA_TF32_OVERRIDE")
@@ -199,8 +201,7 @@ class OnnxRuntimeEngine:
             for name, value in feed.items():
                 bound[name] = make(value, *where) if isinstance(value, np.ndarray) else value
                 binding.bind_ortvalue_input(name, bound[name])
-            for name in self._output_names:
-                binding.bind_output(name, *where)
+            self._bind_outputs(binding)
         except Exception as error:
             raise translate(error, "bind") from error
         call = partial(self._session.run_with_iobinding, binding)
@@ -209,6 +210,12 @@ class OnnxRuntimeEngine:
         # Values on the CPU are the caller's arrays, which not every version keeps alive.
         self._bound = bound
         self.run = self._guarded(call)
+
+    def _bind_outputs(self, binding: Any) -> None:
+        """Let the next run allocate the outputs on the device."""
+        binding.clear_binding_outputs()
+        for name in self._output_names:
+            binding.bind_output(name, self._row.memory, self._device)
 
     def _guarded(self, call: Callable[..., object]) -> Callable[[], object]:
         """Return ``call``, whose first run can be interrupted.

@@ -68,7 +68,8 @@ The flags are "0" or "1"; ONNX Runtime takes any other text for one of the two w
 _TRUE, _FALSE = {"1", "true", "on", "yes"}, {"0", "false", "off", "no"}
 
 
-FOR_MODEL = {"session.qdq_matmulnbits_accuracy_level": "1"}
+ACCURACY_LEVEL = "session.qdq_matmulnbits_accuracy_level"
+FOR_MODEL = {ACCURACY_LEVEL: "1"}
 """Settings of every session under precision ``model``.
 
 By default a product of floats with weights that a DequantizeLinear gives rounds its floats to INT8
@@ -97,6 +98,7 @@ def choose(profile: ProviderProfile, request: BuildRequest) -> Choice:
     known = (*profile.own, *profile.options, *ATTRIBUTES, *CONFIG_KEYS)
     free = profile.provider == PLUGIN_PROVIDER
     found = Choice({}, {}, {}, {})
+    found.provider.update(profile.defaults)
     if request.precision == "model":
         found.provider.update(profile.for_model)
         found.session.update(FOR_MODEL)
@@ -111,6 +113,11 @@ def choose(profile: ProviderProfile, request: BuildRequest) -> Choice:
         elif free and name.startswith(PLUGIN_PREFIX):
             found.unchecked[name.removeprefix(PLUGIN_PREFIX)] = value
         elif name in (*ATTRIBUTES, *CONFIG_KEYS):
+            if request.precision == "model" and FOR_MODEL.get(name, value) != value:
+                raise Unsupported(
+                    f"{name}={value} may compute in less than the graph declares",
+                    f"--precision native --set {name}={value} measures it, labelled",
+                )
             found.session[name] = value
         else:
             owner = "ONNX Runtime" if profile.provider == CPU_PROVIDER else profile.provider
@@ -159,7 +166,7 @@ def spinning(settings: Any) -> bool:
     """
     if settings.intra_op_num_threads == 1:
         return False
-    return _entry(settings, "session.intra_op.allow_spinning") != "0"
+    return entry(settings, "session.intra_op.allow_spinning") != "0"
 
 
 def _check_precision(
@@ -177,13 +184,14 @@ def effective(settings: Any, asked: dict[str, str]) -> JsonObject:
     found: JsonObject = {
         name: _plain(getattr(settings, name)) for name in ("intra_op_num_threads", *ATTRIBUTES)
     }
-    entries = {key: _entry(settings, key) for key in CONFIG_KEYS}
+    entries = {key: entry(settings, key) for key in CONFIG_KEYS}
     return found | {
         key: value for key, value in entries.items() if value is not None or key in asked
     }
 
 
-def _entry(settings: Any, key: str) -> str | None:
+def entry(settings: Any, key: str) -> str | None:
+    """Return a config entry as the session has it, None where it was not set."""
     try:
         value: str = settings.get_session_config_entry(key)
     except Exception:  # noqa: BLE001 - the runtime raises its own Fail for a key that is not set

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 FAST_MATH = "mlas.enable_gemm_fastmath_arm64_bfloat16"
 
+PACKED = "MatMulNBits"
+"""Products with weights of few bits; the session may round their floats to INT8."""
+
 NAMES = {"float": "float32", "double": "float64", "uint8": "int8"}
 """Type of a kernel's inputs → precision, where the two are spelled differently."""
 
@@ -31,13 +34,17 @@ class Naming:
     ``lowered``: precision of matrix products and convolutions whose inputs have a type, by
     provider and type. ``silent``: providers whose kernels are fused and whose input types therefore
     prove nothing; → the precision that they were told and that they accepted, "" if none.
+    ``rounds_packed``: whether `PACKED` may round its floats, which it does not say.
     """
 
     lowered: Mapping[tuple[str, str], str] = field(default_factory=dict)
     silent: Mapping[str, str] = field(default_factory=dict)
+    rounds_packed: bool = False
 
     def of(self, provider: str, kind: str, *, heavy: bool, quantized: bool) -> str | None:
         """Return the precision of a kernel of ``provider`` with inputs of type ``kind``."""
+        if kind == PACKED:
+            return None if self.rounds_packed else "float32"
         if provider in self.silent:
             return None if quantized else self.silent[provider] or None
         if heavy and (provider, kind) in self.lowered:
@@ -53,13 +60,17 @@ def naming(profile: ProviderProfile, session: Any, opened: Opened, device: int) 
         answered = session.get_provider_options().get(opened.provider, {})
         if _computes_in_tf32(answered.get("use_tf32", "1"), device):
             return Naming(lowered={(opened.provider, "float"): "tf32"})
-    if opened.provider == CPU_PROVIDER and _has_fast_math(session):
-        return Naming(lowered={(CPU_PROVIDER, "float"): "bfloat16"})
+    if opened.provider == CPU_PROVIDER:
+        fast = {(CPU_PROVIDER, "float"): "bfloat16"} if _has_fast_math(session) else {}
+        return Naming(lowered=fast, rounds_packed=_rounds_packed(session))
     return Naming()
 
 
 def untold(profile: ProviderProfile, opened: Opened) -> str:
-    """Return why the precision of a provider that compiles is not known, "" if it is."""
+    """Return why the precision may not be known, "" if it is in any case."""
+    if not profile.compiles:
+        is_open = opened.provider == CPU_PROVIDER and _rounds_packed(opened.session)
+        return f"{PACKED} does not say whether it rounds floats to INT8" if is_open else ""
     if _told(profile, opened):
         return ""
     return f"{opened.provider} fuses its nodes and does not say in which type it computes"
@@ -84,6 +95,14 @@ def _computes_in_tf32(effective: str, device: int) -> bool:
     """Tell whether float32 products run in TF32: allowed, not overruled, and in the hardware."""
     allowed = options.is_on(effective) and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0"
     return allowed and cuda.has_tf32(device) is not False
+
+
+def _rounds_packed(session: Any) -> bool:
+    """Tell whether products with packed weights may round: level 1 is float32, the default is not.
+
+    (onnxruntime_session_options_config_keys.h, kOrtSessionOptionsQDQMatMulNBitsAccuracyLevel.)
+    """
+    return options.entry(session.get_session_options(), options.ACCURACY_LEVEL) != "1"
 
 
 def _has_fast_math(session: Any) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnxbench.adapting import longest_first
-from onnxbench.runtimes._onnxruntime_precision import has_assignment
+from onnxbench.runtimes._onnxruntime_precision import PACKED, has_assignment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -120,6 +120,8 @@ class Profile:
             operator = arguments.get("op_name", "")
             heavy = provider in self._naming.silent or any(part in operator for part in _HEAVY)
             kind = next((t for t in types if t in _FLOATS or t.endswith("int8")), None)
+            if kind == "float" and operator == PACKED:
+                kind = PACKED
             if kind is not None:
                 # A model without heavy operators still has a type; it must not outvote them.
                 weight = kernel["dur"] * (1000 if heavy else 1) + 1

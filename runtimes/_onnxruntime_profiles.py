@@ -35,10 +35,11 @@ class ProviderProfile:
     options that choose another, each with texts in its value, in lower case, and their kinds.
 
     ``own``: options that this adapter itself carries out. ``options``: those of the provider;
-    ``for_model``: values of some under precision ``model``, which keep the graph's types;
-    ``lowering``: options that compute in less than the graph declares. ``threads_option``: takes
-    the number of threads, and ONNX Runtime's own pool is then one thread. ``settings``: attributes
-    of the session that it demands. ``then``: providers asked for what it does not take.
+    ``defaults``: values of some unless told otherwise; ``for_model``: those under precision
+    ``model``, which keep the graph's types; ``lowering``: options that compute in less than the
+    graph declares. ``threads_option``: takes the number of threads, and ONNX Runtime's own pool is
+    then one thread. ``settings``: attributes of the session that it demands. ``then``: providers
+    asked for what it does not take.
 
     ``fixed_shapes``: it takes graphs without open dims alone; they are fixed to the cell's shapes.
     ``emulated_on``: machines on which an emulator of its device answers, unless that is ``cpu``.
@@ -63,6 +64,7 @@ class ProviderProfile:
     libraries: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    defaults: Mapping[str, str] = field(default_factory=dict)
     for_model: Mapping[str, str] = field(default_factory=dict)
     lowering: tuple[str, ...] = ()
     threads_option: str = ""
@@ -232,6 +234,7 @@ TENSORRT_RTX = ProviderProfile(
     libraries=("libcudart.so.13", "libcuda.so.1"),
     own=("ep_device",),
     options=("device_id", "enable_cuda_graph", "nv_max_workspace_size", "nv_max_shared_mem_size"),
+    defaults={"enable_cuda_graph": "0"},  # on by default, which no other provider is
     boundaries=("host",),
     compiles=True,
     unverified=_NO_CUDA,

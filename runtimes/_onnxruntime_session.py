@@ -27,6 +27,8 @@ from onnxbench.runtimes import _onnxruntime_tensorrt as tensorrt
 from onnxbench.runtimes._onnxruntime_profiles import CPU_PROVIDER, PLUGIN_PROVIDER
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from onnxbench.runtimes._onnxruntime_options import Choice
     from onnxbench.runtimes._onnxruntime_profiles import ProviderProfile
     from onnxbench.types import BuildRequest, JsonObject
@@ -47,6 +49,11 @@ class Opened:
     provider: str
     told: dict[str, str]
     facts: JsonObject = field(default_factory=dict)
+
+    @property
+    def has_graph(self) -> bool:
+        """Whether a CUDA graph was asked for, which keeps the addresses that it was made with."""
+        return _has_graph(self.told)
 
 
 def open_session(ort: Any, profile: ProviderProfile, request: BuildRequest) -> Opened:
@@ -69,6 +76,8 @@ def open_session(ort: Any, profile: ProviderProfile, request: BuildRequest) -> O
         facts["options_unchecked"] = sorted(chosen.unchecked)
     if "engine_cache" in profile.own:
         told = tensorrt.spelled({**told, **tensorrt.engine_options(request, chosen.own)})
+    if profile.nvidia and profile.compiles and request.precision == "model":
+        tensorrt.keep_out_tf32()
     if profile.nvidia:
         facts |= _preload(ort)
     if profile.is_plugin:
@@ -136,16 +145,29 @@ def _check_options(profile: ProviderProfile, request: BuildRequest, chosen: Choi
             f"device_type={device!r} is no one device of OpenVINO",
             f"one of {', '.join(DEVICES)}, or GPU.0, GPU.1 …",
         )
-    graph = chosen.provider.get("enable_cuda_graph") or chosen.provider.get("trt_cuda_graph_enable")
-    if options.is_on(graph) and request.boundary == "host" and profile.memory != "cpu":
+    if _has_graph(chosen.provider) and request.boundary == "host" and profile.memory != "cpu":
         raise Unsupported(
             "a CUDA graph reads and writes fixed device memory, which --boundary host has not",
             "use --boundary device",
         )
 
 
+def _has_graph(told: Mapping[str, str]) -> bool:
+    names = ("enable_cuda_graph", "trt_cuda_graph_enable")
+    return any(options.is_on(told.get(name)) for name in names)
+
+
 def _fix_dims(settings: Any, request: BuildRequest) -> dict[str, int]:
-    """Give the open dims of the file the values that they have in this cell; return them."""
+    """Give the open dims of the file the values that they have in this cell; return them.
+
+    Raises Unsupported for one without a name: ONNX Runtime fixes dims by name.
+    """
+    for spec in request.inputs:
+        if spec.shape is None or None in spec.shape:
+            raise Unsupported(
+                f"input {spec.name!r} has an open dimension without a name, which cannot be fixed",
+                "export it with named or fixed dimensions",
+            )
     found = {
         dim: value
         for spec in request.inputs

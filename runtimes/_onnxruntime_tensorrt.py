@@ -29,12 +29,7 @@ def engine_options(request: BuildRequest, own: Mapping[str, str]) -> dict[str, s
 
     ``engine_cache=off`` builds the engine anew in each process: what a claim about TensorRT's speed
     needs, for two builds of one network choose different kernels. Raises Unsupported.
-
-    TensorRT multiplies float32 in TF32 unless told otherwise, and the provider has no option for
-    it; NVIDIA's libraries read ``NVIDIA_TF32_OVERRIDE`` when they are loaded.
     """
-    if request.precision == "model":
-        os.environ[_TF32] = "0"
     wanted = own.get("engine_cache", "on")
     if wanted not in ("on", "off"):
         raise Unsupported(
@@ -46,9 +41,19 @@ def engine_options(request: BuildRequest, own: Mapping[str, str]) -> dict[str, s
     return {**found, _CACHE: "1", "trt_engine_cache_path": request.cache}
 
 
+def keep_out_tf32() -> None:
+    """Let this process multiply float32 in float32.
+
+    TensorRT takes TF32 unless told otherwise, and its providers have no option for it; NVIDIA's
+    libraries read ``NVIDIA_TF32_OVERRIDE`` when they are loaded.
+    """
+    os.environ[_TF32] = "0"
+
+
 def spelled(told: Mapping[str, str]) -> dict[str, str]:
     """Return options with flags as this provider wants them, True or False, whatever they were."""
-    words = {"1": "True", "true": "True", "0": "False", "false": "False"}
+    words = dict.fromkeys(("1", "true", "on", "yes"), "True")
+    words |= dict.fromkeys(("0", "false", "off", "no"), "False")
     return {
         name: words.get(value.lower(), value) if name.endswith(_FLAGS) else value
         for name, value in told.items()

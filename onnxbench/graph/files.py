@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 1024 * 1024
 _COPY = "put a copy of the data beside the model: cp -L"
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_SEARCH = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# macOS has no O_PATH: there a folder has to be readable to be passed through.
+_SEARCH = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _KIND_NAMES = {
     stat.S_IFDIR: "a folder",

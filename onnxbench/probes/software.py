@@ -10,8 +10,8 @@ import sys
 from onnxbench.probes.kernel import LIVE, Kernel
 
 RECORDED_VARIABLES = re.compile(
-    r"(CUDA|NVIDIA|OMP|GOMP|KMP|MKL|OPENBLAS|ORT|MALLOC)_\w+"
-    r"|GLIBC_TUNABLES|LD_PRELOAD|LD_LIBRARY_PATH|DYLD_LIBRARY_PATH"
+    r"(CUDA|NVIDIA|HIP|ROCR|HSA|MIGRAPHX|ADSP|VK|OMP|GOMP|KMP|MKL|OPENBLAS|ORT|MALLOC)_\w+"
+    r"|CXX|GLIBC_TUNABLES|LD_PRELOAD|LD_LIBRARY_PATH|DYLD_LIBRARY_PATH"
 )
 """Variables that runtimes, the loader and the allocator read. They are passed to a measuring child,
 and they alone ever enter a record."""

@@ -11,6 +11,7 @@ import contextlib
 import gc
 import importlib
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -115,15 +116,28 @@ def _run(job: Job, channel: Channel, watchdog: Watchdog, measurement: Measuremen
     return memoryview(room)[:count].tobytes()
 
 
+WHOLE = "whole"
+"""The file that marks a folder whose contents were written to their end."""
+
+
 @contextlib.contextmanager
 def compiled_cache(folder: str | None) -> Iterator[None]:
-    """Provide the private ``folder`` for what a runtime compiles; gone again if it stays empty."""
+    """Provide the private ``folder`` for what a runtime compiles; gone again if it stays empty.
+
+    What a process left there that did not live to load it may be half of a file: it goes first.
+    """
     if folder is None:
         yield
         return
+    whole = Path(folder, WHOLE)
+    if not whole.exists():
+        shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder, mode=0o700, exist_ok=True)
+    whole.unlink(missing_ok=True)
     try:
         yield
+        if any(Path(folder).iterdir()):
+            whole.touch(mode=0o600)
     finally:
         with contextlib.suppress(OSError):
             os.rmdir(folder)

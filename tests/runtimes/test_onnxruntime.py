@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper
 
@@ -413,3 +414,31 @@ def test_a_missing_runtime_says_what_to_type(monkeypatch: pytest.MonkeyPatch) ->
     assert not found.available
     assert "onnxruntime" in found.reason
     assert "pip install" in found.hint
+
+
+def test_a_product_with_weights_of_four_bits_is_float32_or_not_known(
+    target: Target, tmp_path: Path
+) -> None:
+    """Natively its floats may be rounded to INT8, of which the kernel says nothing."""
+    generator = np.random.default_rng(0)
+    weights = helper.make_tensor(
+        "w", TensorProto.INT4, [64, 64], generator.integers(-8, 8, 64 * 64).astype(np.int8)
+    )
+    nodes = [
+        helper.make_node("DequantizeLinear", ["w", "s"], ["wd"], axis=0, block_size=32),
+        helper.make_node("MatMul", ["x", "wd"], ["y"]),
+    ]
+    scales = [("s", np.full((2, 64), 0.02, np.float32))]
+    values = [("x", models.FLOAT, [4, 64])], [("y", models.FLOAT, [4, 64])]
+    path = models.save(tmp_path / "int4.onnx", nodes, *values, scales, 21)
+    model = onnx.load(path)
+    model.graph.initializer.append(weights)
+    onnx.save(model, path)
+    x = given(shape=(4, 64))
+    exact, native = (
+        good(target, path, x, mode="facts", precision=precision)
+        for precision in ("model", "native")
+    )
+    assert exact["precision_effective"] == "float32"
+    assert native["precision_effective"] is None
+    assert "INT8" in native["facts"]["precision_reason"]

@@ -385,14 +385,32 @@ def no_override(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_tf32_is_kept_out_of_tensorrt_by_the_environment(tmp_path: Path) -> None:
-    tensorrt.engine_options(request(tmp_path, precision="native"), {})
-    assert os.environ["NVIDIA_TF32_OVERRIDE"] == "1"
     tensorrt.engine_options(request(tmp_path), {})
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == "1"
+    tensorrt.keep_out_tf32()
     assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0"
 
 
+def test_rtx_captures_no_graph_unless_told(tmp_path: Path) -> None:
+    """Its own default is to capture one (docs of the plug-in, 2026-11)."""
+    assert options.choose(profiles.TENSORRT_RTX, request(tmp_path)).provider == {
+        "enable_cuda_graph": "0"
+    }
+    told = request(tmp_path, options={"enable_cuda_graph": "1"})
+    assert options.choose(profiles.TENSORRT_RTX, told).provider == {"enable_cuda_graph": "1"}
+
+
+def test_precision_model_refuses_products_that_round_to_int8(tmp_path: Path) -> None:
+    level = "session.qdq_matmulnbits_accuracy_level"
+    with pytest.raises(Unsupported, match="less than the graph declares"):
+        options.choose(profiles.CPU, request(tmp_path, options={level: "4"}))
+    assert options.choose(profiles.CPU, request(tmp_path, options={level: "1"})).session[level]
+    native = request(tmp_path, options={level: "4"}, precision="native")
+    assert options.choose(profiles.CPU, native).session == {level: "4"}
+
+
 def test_flags_are_spelled_as_tensorrt_reads_them() -> None:
-    told = {"trt_cuda_graph_enable": "1", "trt_layer_norm_fp32_fallback": "false", "device_id": "1"}
+    told = {"trt_cuda_graph_enable": "1", "trt_layer_norm_fp32_fallback": "off", "device_id": "1"}
     assert tensorrt.spelled(told) == {
         "trt_cuda_graph_enable": "True",
         "trt_layer_norm_fp32_fallback": "False",
