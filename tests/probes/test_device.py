@@ -135,3 +135,17 @@ def test_memory_of_another_device_is_not_said_to_be_the_processor_s(kind: str) -
     found = modes.Baseline(kind).memory()
     assert found["device_bytes"] is None
     assert found["device_reason"] == "the memory of this device is not read"
+
+
+class Failing:
+    """A plug-in's adapter that cannot say what computes."""
+
+    def device_for(self, options: Mapping[str, str]) -> str:
+        return options["not there"]
+
+
+def test_a_plug_in_that_cannot_say_computes_on_something_unknown() -> None:
+    found = device.of(Failing(), {})  # type: ignore[arg-type]
+    assert found is not None
+    assert (found.kind, found.name) == ("any", "unnamed device")
+    assert device.kind(Failing(), {"not there": "toaster"}) == "any"  # type: ignore[arg-type]
