@@ -145,6 +145,22 @@ def one_place(provider: str, operators: Mapping[str, int]) -> PlacementDoc:
     }
 
 
+def mainly(spent: Mapping[tuple[str, bool], float]) -> str | None:
+    """Return the precision that most of the arithmetic was done in, None where nothing tells.
+
+    ``spent``: time by precision and whether it was spent in a heavy layer (a convolution, a matrix
+    product). Heavy ones decide; without any the others, and among these integers come last: they
+    are truth values, indices and pictures, not arithmetic.
+    """
+
+    def weight(key: tuple[str, bool]) -> tuple[int, float]:
+        precision, heavy = key
+        light = 0 if "int" in precision or precision == "bool" else 1
+        return (2 if heavy else light, spent[key])
+
+    return max(spent, key=weight)[0] if spent else None
+
+
 def longest_first(timed: Iterable[tuple[str, str, str, int, int]]) -> list[OpTime]:
     """Return operators with their share of the time of all of them.
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from onnxbench.adapting import mainly
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -73,7 +75,7 @@ def precision(ops: Sequence[Op], tensors: Tensors) -> str | None:
     The file's own types: XNNPACK computes in them unless it is told otherwise. Weights that are
     narrower than what they are multiplied with are named as storage.
     """
-    spent: Counter[str] = Counter()
+    spent = Counter[tuple[str, bool]]()
     for op in ops:
         types = [str(tensors[i]["dtype"].__name__) for i in _valid(op["inputs"]) if i in tensors]
         types = [name for name in types if name.startswith(_TYPED)]
@@ -82,8 +84,8 @@ def precision(ops: Sequence[Op], tensors: Tensors) -> str | None:
         heavy = op["op_name"] in _HEAVY
         wide, weights = types[0], types[1] if heavy and len(types) > 1 else types[0]
         name = wide if weights == wide else f"{wide} ({weights} storage)"
-        spent[name] += _multiplications(op, tensors) * 1000 if heavy else 1
-    return spent.most_common(1)[0][0] if spent else None
+        spent[name, heavy] += _multiplications(op, tensors) if heavy else 1
+    return mainly(spent)
 
 
 def _multiplications(op: Op, tensors: Tensors) -> int:

@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onnxbench.adapting import longest_first
+from onnxbench.adapting import longest_first, mainly
 from onnxbench.runtimes._onnxruntime_precision import PACKED, has_assignment
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Profile:
 
         Asked of the kernels that ran: an FP16 model on the CPU provider shows float here.
         """
-        spent = Counter[tuple[str, str, bool]]()
+        spent = Counter[tuple[str, bool]]()
         for kernel in self._recorded():
             arguments = kernel["args"]
             types = [t for shape in arguments.get("input_type_shape", []) for t in shape]
@@ -123,14 +123,10 @@ class Profile:
             if kind == "float" and operator == PACKED:
                 kind = PACKED
             if kind is not None:
-                # A model without heavy operators still has a type; it must not outvote them.
-                weight = kernel["dur"] * (1000 if heavy else 1) + 1
-                spent[provider, kind, heavy] += weight
-        if not spent:
-            return None
-        provider, kind, heavy = spent.most_common(1)[0][0]
-        quantized = provider in self._quantized
-        return self._naming.of(provider, kind, heavy=heavy, quantized=quantized)
+                quantized = provider in self._quantized
+                named = self._naming.of(provider, kind, heavy=heavy, quantized=quantized)
+                spent[named or "", heavy] += kernel["dur"] + 1
+        return mainly(spent) or None
 
     def _recorded(self) -> list[dict[str, Any]]:
         if self._kernels is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from onnxbench.adapting import longest_first, one_place
+from onnxbench.adapting import longest_first, mainly, one_place
 
 if TYPE_CHECKING:
     from onnxbench.types import OpTime, PlacementDoc
@@ -77,14 +77,13 @@ class Profile:
 
     def _precision(self, layers: list[dict[str, Any]]) -> str | None:
         """Return the type that most of the time of heavy layers was computed in."""
-        spent = Counter[str]()
+        spent = Counter[tuple[str, bool]]()
         for layer in layers:
             if layer["type"] in _ENDS or layer["precision"] not in _PRECISIONS:
                 continue
-            # A model without heavy layers still has a type; it must not outvote them.
-            weight = 1000 if layer["type"].startswith(_HEAVY) else 1
-            spent[_PRECISIONS[layer["precision"]]] += self._after_first(layer) * weight + 1
-        return spent.most_common(1)[0][0] if spent else None
+            heavy = layer["type"].startswith(_HEAVY)
+            spent[_PRECISIONS[layer["precision"]], heavy] += self._after_first(layer) + 1
+        return mainly(spent)
 
     def _after_first(self, layer: dict[str, Any]) -> int:
         """Return the microseconds of a layer over all runs but the first."""

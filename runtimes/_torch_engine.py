@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onnxbench.adapting import SMALLER, PlainEngine, guarded, longest_first, not_bound, one_place
+from onnxbench.adapting import (
+    SMALLER,
+    PlainEngine,
+    guarded,
+    longest_first,
+    mainly,
+    not_bound,
+    one_place,
+)
 from onnxbench.errors import InputRefused, OutOfMemory, Unsupported
 
 if TYPE_CHECKING:
@@ -109,8 +117,7 @@ class TorchEngine(PlainEngine):
 
     def placement(self) -> tuple[list[PlacementDoc], str | None]:
         """Return the operators, which all run in torch's kernels on the processor."""
-        types = self._watch.types if self._watch is not None else Counter[str]()
-        effective = types.most_common(1)[0][0] if types else None
+        effective = mainly(self._watch.types) if self._watch is not None else None
         if effective == "float32":
             effective = _MATMUL.get(self._torch.get_float32_matmul_precision(), effective)
         return [one_place(PROVIDER, self._converted.counts())], effective
@@ -162,7 +169,7 @@ class _Watch:
     """Looks at the module operator by operator, outside of what is run: types and times."""
 
     def __init__(self, torch: Any, converted: Converted) -> None:
-        self.types: Counter[str] = Counter()
+        self.types = Counter[tuple[str, bool]]()
         self._torch = torch
         self._converted = converted
         self._tensors: list[Any] = []
@@ -177,9 +184,9 @@ class _Watch:
         return _times(self._torch, self._converted, self._tensors)
 
 
-def _types(torch: Any, converted: Converted, tensors: list[Any]) -> Counter[str]:
-    """Return output elements per type; those of layers count a thousandfold."""
-    types, operators = Counter[str](), converted.operators
+def _types(torch: Any, converted: Converted, tensors: list[Any]) -> Counter[tuple[str, bool]]:
+    """Return output elements by type and whether a layer made them."""
+    types, operators = Counter[tuple[str, bool]](), converted.operators
 
     class Looker(torch.fx.Interpreter):  # type: ignore[misc]
         def run_node(self, node: Any) -> Any:
@@ -187,8 +194,7 @@ def _types(torch: Any, converted: Converted, tensors: list[Any]) -> Counter[str]
             if isinstance(value, torch.Tensor) and node.name in operators:
                 is_layer = operators[node.name][1] in _LAYERS
                 kind = str(value.dtype).removeprefix("torch.")
-                # A model without layers has a type too, which must not outvote theirs.
-                types[kind] += value.numel() * 1000 if is_layer else 1
+                types[kind, is_layer] += value.numel()
             return value
 
     with torch.inference_mode():

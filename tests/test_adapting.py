@@ -12,6 +12,7 @@ from onnxbench.adapting import (
     guarded,
     installed,
     longest_first,
+    mainly,
     not_bound,
     one_place,
     refuse_misfits,
@@ -103,3 +104,13 @@ def test_shares_are_of_all_and_the_longest_comes_first() -> None:
 def test_one_place_holds_every_node() -> None:
     placed = one_place("CPU", {"Conv": 2, "Relu": 1})
     assert (placed["nodes"], placed["node_share"], placed["time_share"]) == (3, 1.0, 1.0)
+
+
+def test_heavy_layers_decide_the_precision_and_truth_values_never_do() -> None:
+    assert (
+        mainly({("float32", True): 1, ("bfloat16", True): 2, ("float32", False): 9}) == "bfloat16"
+    )
+    assert mainly({("int8", False): 9, ("float16", False): 1}) == "float16"
+    assert mainly({("int8", True): 1, ("float32", False): 9}) == "int8"
+    assert mainly({("int8", False): 1}) == "int8"
+    assert mainly({}) is None

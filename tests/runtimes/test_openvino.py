@@ -79,6 +79,27 @@ def test_a_precision_below_the_declared_one_is_refused(place: Target, tmp_path: 
         )
 
 
+def test_a_truth_value_is_no_precision(place: Target, tmp_path: Path) -> None:
+    """The comparison of a condition is in OpenVINO's u8; nothing is computed in it."""
+
+    def branch(name: str, operator: str) -> Any:
+        out = helper.make_tensor_value_info(name, TensorProto.FLOAT, [4, 4])
+        return helper.make_graph([helper.make_node(operator, ["x"], [name])], name, [], [out])
+
+    nodes = [
+        helper.make_node("ReduceSum", ["x"], ["s"], keepdims=0),
+        helper.make_node("Greater", ["s", "zero"], ["c"]),
+        helper.make_node(
+            "If", ["c"], ["y"], then_branch=branch("t", "Relu"), else_branch=branch("e", "Neg")
+        ),
+    ]
+    values = [("x", models.FLOAT, [4, 4])], [("y", models.FLOAT, [4, 4])]
+    zero = [("zero", np.array(0, np.float32))]
+    model = models.save(tmp_path / "if.onnx", nodes, *values, zero, 17)
+    found = good(nets.checked(place, ADAPTER, model, {"x": (4, 4)}))
+    assert found["precision_effective"] == "float32"
+
+
 @pytest.mark.parametrize(
     ("dtype", "wider"),
     [
