@@ -15,7 +15,7 @@ from onnxbench.types import Capability
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from onnxbench.types import BuildRequest, OpTime, PlacementDoc
+    from onnxbench.types import BuildRequest, ConvertRequest, OpTime, PlacementDoc
 
 SMALLER = "choose a smaller --batch or --shape"
 """Hint for whatever ran out of memory."""
@@ -55,7 +55,7 @@ def refused_option(owner: str, name: str, known: Iterable[str], otherwise: str =
     return Unsupported(f"{owner} has no option {name!r}", hint)
 
 
-def refuse_types(request: BuildRequest, known: Iterable[str], why: str) -> None:
+def refuse_types(request: BuildRequest | ConvertRequest, known: Iterable[str], why: str) -> None:
     """Raise Unsupported for an input or output of an ONNX type that is not ``known``.
 
     ``why`` ends the sentence that names it: "which … cannot pass on".

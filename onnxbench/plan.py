@@ -358,6 +358,8 @@ def _check_names(candidates: Sequence[Candidate], ask: Ask, sweep: Sweep) -> Non
             listed = ", ".join(safe_text(k, 60) for k in sorted(known)[:8]) or "none"
             message = f"{flag} {safe_text(name)}: no model has that; there is {listed}"
             hint = f"did you mean {safe_text(near[0])}?" if near else "check the name"
+            if flag == "--shape" and "," in name:
+                hint = "say --shape once for each input"
             raise UsageError(message, hint)
 
 

@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onnxbench.adapting import SMALLER, PlainEngine, guarded, installed, not_bound, refused_option
+from onnxbench.adapting import (
+    SMALLER,
+    PlainEngine,
+    guarded,
+    installed,
+    not_bound,
+    refuse_types,
+    refused_option,
+)
 from onnxbench.errors import InputRefused, NotInstalled, OutOfMemory, Unsupported
 from onnxbench.runtimes import _litert_convert as conversion
 from onnxbench.runtimes import _litert_placement as placing
@@ -48,6 +56,9 @@ OPTIONS = (
 
 _TRUE, _FALSE = {"1", "true", "on", "yes"}, {"0", "false", "off", "no"}
 _NUMPY = {"float": "float32", "double": "float64"}
+_TYPES = {"float", "double", "float16", "bool"} | {
+    f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
 _SPINNING = "XNNPACK's threads wait busily for a moment, then sleep"
 
 
@@ -73,6 +84,7 @@ class LiteRt:
     def convert(self, request: ConvertRequest) -> JsonObject:
         """Write the TensorFlow Lite file. Raises Unsupported, OutOfMemory, NotInstalled."""
         _check_options(request.options)
+        refuse_types(request, _TYPES, "TensorFlow Lite does not take from here")
         return conversion.convert(request)
 
     def build(self, request: BuildRequest) -> LiteRtEngine:

@@ -46,6 +46,8 @@ def _range(part: str, flag: str) -> Iterable[int]:
     first, last, operator, step = int(match[1]), int(match[2]), match[3] or "+", int(match[4] or 1)
     if step < 1 or (operator == "*" and (step < 2 or first < 1)):
         raise UsageError(f"{flag} {part}: this range never ends", f"{flag} 1-8*2")
+    if first > last:
+        raise UsageError(f"{flag} {part}: this range is empty", f"{flag} {last}-{first}")
     values: list[int] = []
     while first <= last and len(values) <= MAX_VALUES:
         values.append(first)

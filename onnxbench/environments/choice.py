@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
+import threading
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import metadata
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from onnxbench.environments import installed
 from onnxbench.environments.recipes import RECIPES
-from onnxbench.errors import ExportError
+from onnxbench.errors import ExportError, WorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from onnxbench.environments.installed import Installed
     from onnxbench.protocols import Exporter, RuntimeAdapter
     from onnxbench.types import Capability
+
+
+PROBE_S = 10.0
+"""Seconds that a probe may take, which looks for packages and files and imports nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +63,11 @@ def runtime_interpreter(adapter: RuntimeAdapter) -> tuple[Interpreter, Capabilit
     """Return the Python that ``adapter`` is to run in, and whether it can.
 
     This one if the adapter's own probe finds its runtime here, else that of the environment that it
-    names. Nothing is imported to find out.
+    names. Nothing is imported to find out. Raises WorkerError where the probe hangs.
     """
     distributions = tuple(getattr(adapter, "distributions", ()))
     here = Interpreter(Path(sys.executable), None, _versions_here(distributions))
-    found = adapter.probe()
+    found = _probed(adapter)
     if found.available or not found.possible:
         return here, found
     name = getattr(adapter, "environment", "")
@@ -84,6 +89,32 @@ def runtime_interpreter(adapter: RuntimeAdapter) -> tuple[Interpreter, Capabilit
         environment=environment.name,
     )
     return Interpreter(environment.interpreter, environment.name, versions), there
+
+
+def _probed(adapter: RuntimeAdapter) -> Capability:
+    """Return what the adapter's probe finds; raise WorkerError where it does not come back.
+
+    Nothing can end a thread that hangs; it is left behind, and does not keep this process alive.
+    """
+    answers: list[Capability | BaseException] = []
+
+    def probe() -> None:
+        try:
+            answers.append(adapter.probe())
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever asked
+            answers.append(error)
+
+    thread = threading.Thread(target=probe, daemon=True, name=f"probe of {adapter.name}")
+    thread.start()
+    thread.join(PROBE_S)
+    if not answers:
+        raise WorkerError(
+            f"the probe of {adapter.name} did not come back within {PROBE_S:g} s",
+            "update or uninstall what brings it",
+        )
+    if isinstance(answers[0], BaseException):
+        raise answers[0]
+    return answers[0]
 
 
 @cache

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from onnxbench.types import LoadDoc
 
 
+LEAST_TICKS = 20
+"""Ticks that a window needs: one of 10 ms beside a window of 0.6 ms reads as 15 busy cores."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ticks:
     """CPU time of ``cpus`` since boot, in clock ticks. ``stolen`` by the hypervisor."""
@@ -92,8 +96,8 @@ def between(before: Snapshot, after: Snapshot) -> LoadDoc:
         reasons.append("foreign_cores, steal_share: /proc/stat tells nothing here")
     elif first.cpus != last.cpus:
         reasons.append("foreign_cores, steal_share: the affinity changed in between")
-    elif last.total <= first.total or wall_ns <= 0:
-        reasons.append("foreign_cores, steal_share: shorter than a clock tick")
+    elif wall_ns * os.sysconf("SC_CLK_TCK") < LEAST_TICKS * 1_000_000_000:
+        reasons.append(f"foreign_cores, steal_share: shorter than {LEAST_TICKS} clock ticks")
     else:
         busy_s = (last.busy - first.busy) / os.sysconf("SC_CLK_TCK")
         document["foreign_cores"] = max(0.0, busy_s * 1e9 / wall_ns - own_cores)

@@ -28,8 +28,8 @@ _MEMORY = {
     "imported_rss_bytes": "RSS after import",
     "uss_bytes": "USS",
     "pss_bytes": "PSS",
-    "weights_bytes": "weights",
-    "working_set_bytes": "working set",
+    "weights_bytes": "loading adds",
+    "working_set_bytes": "running adds",
     "device_bytes": "device",
 }
 

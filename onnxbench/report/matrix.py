@@ -8,6 +8,7 @@ base.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -129,10 +130,15 @@ def _places(record: Record, known: Iterable[tuple[str, ...]]) -> list[tuple[str,
 
 
 def _base_first(slots: Slots) -> list[tuple[str, ...]]:
-    """Return the places, those first that a ratio can be taken to in some row."""
+    """Return the places: the one to which a ratio can be taken in most rows, others that have
+    ratios, the rest.
+
+    A place of one cell, such as an option that was tried once, is no measure for the others.
+    """
     places = dict.fromkeys(key for row in slots.values() for key in row)
-    usable = {key for row in slots.values() for key in row if proof.comparable(row[key])}
-    return sorted(places, key=lambda place: place not in usable)
+    usable = Counter(key for row in slots.values() for key in row if proof.comparable(row[key]))
+    base = max(places, key=lambda place: usable[place])
+    return sorted(places, key=lambda place: (place != base, not usable[place]))
 
 
 def _footnotes(records: Sequence[Record]) -> dict[str, int]:

@@ -70,10 +70,11 @@ def compare_reference(
             total.add(name, _numbers(got.get(name), kind), _numbers(ref, kind))
     sensitive = _is_sensitive(runs, truths, types or {}) if len(runs) > 1 else None
     agree = min(total.top1, default=None)
+    nothing = not total.compared and not total.reason
     return {
         "reference": reference.name,
-        "max_abs": total.max_abs,
-        "max_rel": total.max_rel,
+        "max_abs": None if nothing else total.max_abs,
+        "max_rel": None if nothing else total.max_rel,
         "max_rel_channel": total.max_rel_channel,
         "scale": total.scale,
         "cosine": min(total.cosines, default=None),
@@ -185,7 +186,7 @@ class _Difference:
         if ref.ndim > 2 and ref.size and scale:
             of_channels = max(_by_channel(error, np.abs(ref), scale, axis) for axis in (1, -1))
             self.max_rel_channel = max(self.max_rel_channel, of_channels)
-        if ref.ndim == 2 and ref.shape[1] > 1 and len(ref):
+        if ref.ndim == 2 and ref.shape[1] > 1 and len(ref) and finite.any():
             chosen = ref[np.arange(len(ref)), out.argmax(axis=1)]
             self.top1.append(float((ref.max(axis=1) - chosen <= NEAR_TIE * scale).mean()))
 

@@ -88,9 +88,9 @@ def judge_parity(
         allowed_for = used
     allowed = tolerance(allowed_for, reference.depth)
     judged: ParityDoc = {**parity, "tolerance": allowed}
-    reason = parity.get("reason") or _why_wrong(judged, allowed, allowed_for)
-    if not reason and not parity.get("compared"):
+    if not parity.get("reason") and not parity.get("compared"):
         return {**judged, "passed": None, "reason": "not compared: no output has a finite value"}
+    reason = parity.get("reason") or _why_wrong(judged, allowed, allowed_for)
     return {**judged, "passed": not reason, "reason": reason}
 
 

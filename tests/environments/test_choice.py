@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from onnxbench.environments import choice, installed, interpreter_for, runtime_interpreter
 from onnxbench.environments.installed import Installed, claim, python_of, write_stamp
-from onnxbench.errors import ExportError
+from onnxbench.errors import ExportError, WorkerError
 from onnxbench.runtimes import ncnn, onnxruntime
 
 
@@ -168,3 +169,18 @@ class TestRuntime:
     def test_what_is_impossible_is_not_looked_for(self, place: Path) -> None:
         _, found = runtime_interpreter(COREML)
         assert not found.possible
+
+
+class Hanging:
+    """A plug-in's adapter whose probe does not come back."""
+
+    name = "hanging"
+
+    def probe(self) -> Any:
+        threading.Event().wait()
+
+
+def test_a_probe_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "PROBE_S", 0.05)
+    with pytest.raises(WorkerError, match="probe of hanging did not come back"):
+        runtime_interpreter(Hanging())  # type: ignore[arg-type]

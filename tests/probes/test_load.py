@@ -177,6 +177,14 @@ def test_a_window_below_one_tick_says_so(tree: Tree) -> None:
     assert "tick" in found["reason"]
 
 
+def test_a_tick_beside_a_window_of_a_few_is_no_busy_core(tree: Tree) -> None:
+    before = counters(tree, (1, 1, 1), idle=1, steal=1)
+    after = counters(tree, (2, 1, 1), idle=1, steal=1)
+    short = load.between(at(0, 0, before), at(0.0006, 0, after))
+    assert short["foreign_cores"] is None, "1 tick of 10 ms in 0.6 ms would be 16 cores"
+    assert load.between(at(0, 0, before), at(0.5, 0, after))["foreign_cores"] is not None
+
+
 def test_a_changed_affinity_says_so(tree: Tree) -> None:
     first = counters(tree, (1, 1, 1), idle=1, steal=1)
     found = load.between(at(0, 0, first), at(1, 0, dataclasses.replace(first, cpus=(0,))))

@@ -62,6 +62,16 @@ def test_what_is_not_the_same_work_never_stands_in_one_row(
     assert sum("alexnet" in line for line in text.splitlines()) == 2
 
 
+def test_the_base_is_what_most_rows_have(make_record: MakeRecord) -> None:
+    tried = make_record(ms=10.0, cell__runtime="cpu", cell__options={"tried": "once"})
+    rows = [
+        make_record(ms=ms, cell__runtime=name, cell__model__id=model)
+        for model in ("alexnet", "vgg")
+        for name, ms in (("cpu", 20.0), ("a", 30.0))
+    ]
+    assert render([tried, *rows]).count("1.50×") == 2
+
+
 def test_a_ratio_inside_the_noise_is_marked(make_record: MakeRecord) -> None:
     records = [
         make_record(ms=20.0, cell__runtime="cpu"),

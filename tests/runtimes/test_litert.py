@@ -184,12 +184,27 @@ def test_options_that_it_does_not_know_are_refused(
     assert hint in result.error["hint"]
 
 
-def test_an_operator_that_the_converter_lacks_is_named(there: Target, tmp_path: Path) -> None:
+def test_text_is_refused_by_name(there: Target, tmp_path: Path) -> None:
     node = helper.make_node("StringSplit", ["x"], ["y", "n"], delimiter=",")
     model = models.save(
         tmp_path / "text.onnx", [node], [("x", TensorProto.STRING, [2])],
         [("y", TensorProto.STRING, [2, "parts"]), ("n", TensorProto.INT64, [2])], opset=20,
     )  # fmt: skip
+    result = refused(there, model, {"x": (2,)})
+    assert result.error is not None
+    assert "'x' has type string" in result.error["message"]
+
+
+def test_an_operator_that_the_converter_lacks_is_named(there: Target, tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("StringSplit", ["text"], ["y", "n"], delimiter=","),
+        helper.make_node("Relu", ["x"], ["z"]),
+    ]
+    outputs = [("n", TensorProto.INT64, [2]), ("z", models.FLOAT, [2])]
+    text = [("text", np.array(["a,b", "c"], object))]
+    model = models.save(
+        tmp_path / "split.onnx", nodes, [("x", models.FLOAT, [2])], outputs, text, 20
+    )
     result = refused(there, model, {"x": (2,)})
     assert result.error is not None
     assert "STRINGSPLIT" in result.error["message"]

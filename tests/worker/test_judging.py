@@ -122,6 +122,7 @@ def test_where_nothing_is_finite_nothing_is_compared(tmp_path: Any) -> None:
         None,
         "not compared: no output has a finite value",
     )
+    assert (found["max_abs"], found["max_rel"], found["top1_agree"]) == (None, None, None)
     empty = np.zeros((0, 4), np.float32)
     assert judged(tmp_path, empty, truth=empty)["passed"] is None
 
