@@ -54,6 +54,9 @@ class Profile:
                          times[provider], all_time)
             for provider in sorted({*operators, *times})
         ]  # fmt: skip
+        if not placed:  # every node was folded away: none is anywhere else
+            first = self._session.get_providers()[0]
+            placed = [self._placed(first, Counter(), 0, 0, 0)]
         return placed, self._precision()
 
     def _placed(

@@ -117,6 +117,13 @@ def placement_fault(placement: Sequence[PlacementDoc], provider: str) -> Fault |
     """Return what is wrong with where nodes ran: all of them have to be on ``provider``."""
     if not provider:
         return None
+    if not placement:
+        return "provider-missing", {
+            "kind": "no-placement",
+            "message": f"nothing says where a node ran; all have to run on {provider}",
+            "hint": "the adapter's placement() has to tell: report it to its author",
+            "phase": "placement",
+        }
     total = sum(row["nodes"] for row in placement)
     on_it = sum(row["nodes"] for row in placement if row["provider"] == provider)
     time_elsewhere = any(row["time_share"] for row in placement if row["provider"] != provider)

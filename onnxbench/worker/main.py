@@ -98,7 +98,7 @@ def _run(job: Job, channel: Channel, watchdog: Watchdog, measurement: Measuremen
     # Before anything of ours is made of the samples.
     measurement["memory"] = baseline.memory()
     measurement["facts"] = {
-        **engine.facts(),
+        **modes.said("facts", engine.facts),
         "threads_told": job.threads,
         "threads_found": threads,
         "threads_busy": measurement.pop("threads_busy", None),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import json
 from array import array
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from onnxbench.errors import AdapterError
 from onnxbench.probes import gpu, host, load, memory, threads
 from onnxbench.worker import agreement, inputs, judging, loop, outputs
 from onnxbench.worker.clock import SECOND_NS, now_ns
@@ -241,12 +243,27 @@ def run_op_times(
     return 0
 
 
+def said(method: str, ask: Callable[[], Any]) -> Any:
+    """Return what an engine says of itself. Raises AdapterError for what no document can hold."""
+    try:
+        answer = ask()
+        json.dumps(answer)
+        if method == "placement":
+            _, _ = answer
+    except (TypeError, ValueError) as error:
+        raise AdapterError(
+            f"the adapter's {method}() gives no answer that can be kept: {error}",
+            "report it to the author of the adapter",
+        ) from error
+    return answer
+
+
 def placement(job: Job, engine: Engine, measurement: Measurement) -> None:
     """Record where nodes ran and in which precision; operators' times where asked for."""
-    placed, effective = engine.placement()
+    placed, effective = said("placement", engine.placement)
     measurement["placement"], measurement["precision_effective"] = placed, effective
     if job.mode == "op-times":
-        measurement["op_times"] = engine.op_times()
+        measurement["op_times"] = said("op_times", engine.op_times)
     parity = measurement.get("parity", {})
     if job.reference is not None and parity.get("reference") == job.reference.name:
         measurement["parity"] = judging.judge_parity(

@@ -208,7 +208,12 @@ def test_every_node_has_to_be_on_the_provider_that_was_asked_for() -> None:
     assert status == "provider-missing"
     assert error is not None
     assert error["message"].startswith("CUDA took 0 of 2 nodes")
-    assert judging.placement_fault([], "CUDA") is None, "of a graph that was folded away"
+    folded = [row("CUDA", 0, 1.0)]
+    assert judging.placement_fault(folded, "CUDA") is None, "of a graph that was folded away"
+    status, error = judging.placement_fault([], "CUDA") or ("ok", None)
+    assert status == "provider-missing"
+    assert error is not None
+    assert error["kind"] == "no-placement"
 
 
 def test_time_on_another_provider_is_a_fallback_even_where_nodes_say_otherwise() -> None:
