@@ -13,7 +13,8 @@ from tests.runtimes import models, nets
 from tests.runtimes.running import facts_of, good, installed_environment, target_in
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 
     from onnxbench.protocols import Target
     from onnxbench.types import ErrorDoc, Measurement
@@ -53,7 +54,11 @@ def refused(target: Target, adapter: str, model: Path, shapes: Any, **changes: A
 def test_the_probes_say_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert TORCH_COMPILE.probe().possible is False
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+
+    def absent(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.version", absent)
     found = TORCH.probe()
     assert (found.available, found.possible, found.hint) == (False, True, "onnxbench install torch")
 
