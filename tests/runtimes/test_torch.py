@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +14,7 @@ from tests.runtimes import models, nets
 from tests.runtimes.running import facts_of, good, installed_environment, target_in
 
 if TYPE_CHECKING:
-    from importlib.metadata import PackageNotFoundError
-from pathlib import Path
+    from pathlib import Path
 
     from onnxbench.protocols import Target
     from onnxbench.types import ErrorDoc, Measurement
