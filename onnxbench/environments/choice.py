@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from onnxbench.environments import installed
 from onnxbench.environments.recipes import RECIPES
-from onnxbench.errors import ExportError, WorkerError
+from onnxbench.errors import AdapterError, ExportError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,7 +63,7 @@ def runtime_interpreter(adapter: RuntimeAdapter) -> tuple[Interpreter, Capabilit
     """Return the Python that ``adapter`` is to run in, and whether it can.
 
     This one if the adapter's own probe finds its runtime here, else that of the environment that it
-    names. Nothing is imported to find out. Raises WorkerError where the probe hangs.
+    names. Nothing is imported to find out. Raises AdapterError where the probe hangs.
     """
     distributions = tuple(getattr(adapter, "distributions", ()))
     here = Interpreter(Path(sys.executable), None, _versions_here(distributions))
@@ -92,7 +92,7 @@ def runtime_interpreter(adapter: RuntimeAdapter) -> tuple[Interpreter, Capabilit
 
 
 def _probed(adapter: RuntimeAdapter) -> Capability:
-    """Return what the adapter's probe finds; raise WorkerError where it does not come back.
+    """Return what the adapter's probe finds; raise AdapterError where it does not come back.
 
     Nothing can end a thread that hangs; it is left behind, and does not keep this process alive.
     """
@@ -108,7 +108,7 @@ def _probed(adapter: RuntimeAdapter) -> Capability:
     thread.start()
     thread.join(PROBE_S)
     if not answers:
-        raise WorkerError(
+        raise AdapterError(
             f"the probe of {adapter.name} did not come back within {PROBE_S:g} s",
             "update or uninstall what brings it",
         )

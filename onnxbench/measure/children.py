@@ -74,15 +74,11 @@ class Children:
 
     @property
     def good(self) -> tuple[Child, ...]:
-        """The timed children whose samples count: those that gave the right answer.
+        """The timed children whose samples count.
 
-        Of a cell that gave a wrong one, all that were timed: its latency is shown struck out.
+        Those with wrong outputs too: the latency of their cell is shown struck out.
         """
-        right = tuple(child for child in self.timed if outcome(child)[0] == "ok")
-        wrong = tuple(child for child in self.timed if is_wrong(child))
-        if not wrong:
-            return right
-        return tuple(child for child in self.timed if child in right or child in wrong)
+        return tuple(child for child in self.timed if outcome(child)[0] == "ok" or is_wrong(child))
 
     def ending(self) -> tuple[Status, ErrorDoc | None]:
         """Return the status of the cell and its error: those of its worst child.

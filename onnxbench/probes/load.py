@@ -98,6 +98,8 @@ def between(before: Snapshot, after: Snapshot) -> LoadDoc:
         reasons.append("foreign_cores, steal_share: the affinity changed in between")
     elif wall_ns * os.sysconf("SC_CLK_TCK") < LEAST_TICKS * 1_000_000_000:
         reasons.append(f"foreign_cores, steal_share: shorter than {LEAST_TICKS} clock ticks")
+    elif last.total <= first.total:
+        reasons.append("foreign_cores, steal_share: the counters of /proc/stat stand still")
     else:
         busy_s = (last.busy - first.busy) / os.sysconf("SC_CLK_TCK")
         document["foreign_cores"] = max(0.0, busy_s * 1e9 / wall_ns - own_cores)

@@ -10,11 +10,12 @@ import sys
 from onnxbench.probes.kernel import LIVE, Kernel
 
 RECORDED_VARIABLES = re.compile(
-    r"(CUDA|NVIDIA|HIP|ROCR|HSA|MIGRAPHX|ADSP|VK|OMP|GOMP|KMP|MKL|OPENBLAS|ORT|MALLOC)_\w+"
+    r"(CUDA|NVIDIA|HIP|ROCR|HSA|MIGRAPHX|ADSP|OMP|GOMP|KMP|MKL|OPENBLAS|ORT|MALLOC)_\w+"
+    r"|VK_(ICD_FILENAMES|DRIVER_FILES|LOADER_\w+|LAYER_PATH|INSTANCE_LAYERS)"
     r"|CXX|GLIBC_TUNABLES|LD_PRELOAD|LD_LIBRARY_PATH|DYLD_LIBRARY_PATH"
 )
 """Variables that runtimes, the loader and the allocator read. They are passed to a measuring child,
-and they alone ever enter a record."""
+and they alone ever enter a record. Of Vulkan's by name: VK_ANYTHING may be somebody's token."""
 
 
 def recorded_variables() -> dict[str, str]:

@@ -14,7 +14,7 @@ import pytest
 
 from onnxbench.environments import choice, installed, interpreter_for, runtime_interpreter
 from onnxbench.environments.installed import Installed, claim, python_of, write_stamp
-from onnxbench.errors import ExportError, WorkerError
+from onnxbench.errors import AdapterError, ExportError
 from onnxbench.runtimes import ncnn, onnxruntime
 
 
@@ -182,5 +182,5 @@ class Hanging:
 
 def test_a_probe_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "PROBE_S", 0.05)
-    with pytest.raises(WorkerError, match="probe of hanging did not come back"):
+    with pytest.raises(AdapterError, match="probe of hanging did not come back"):
         runtime_interpreter(Hanging())  # type: ignore[arg-type]

@@ -113,7 +113,17 @@ def test_nothing_private_is_in_the_environment(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(
     "name",
-    ["OMP_NUM_THREADS", "KMP_AFFINITY", "MKL_DYNAMIC", "MALLOC_ARENA_MAX", "LD_PRELOAD", "ORT_X"],
+    [
+        "OMP_NUM_THREADS",
+        "KMP_AFFINITY",
+        "MKL_DYNAMIC",
+        "MALLOC_ARENA_MAX",
+        "LD_PRELOAD",
+        "ORT_X",
+        "HIP_VISIBLE_DEVICES",
+        "VK_ICD_FILENAMES",
+        "CXX",
+    ],
 )
 def test_variables_that_change_speed_are_recorded(
     monkeypatch: pytest.MonkeyPatch, name: str
@@ -122,7 +132,7 @@ def test_variables_that_change_speed_are_recorded(
     assert software.recorded_variables()[name] == "7"
 
 
-@pytest.mark.parametrize("name", ["PATH", "OMP", "XOMP_X", "LD_PRELOADED", "XCUDA_X"])
+@pytest.mark.parametrize("name", ["PATH", "OMP", "XOMP_X", "LD_PRELOADED", "XCUDA_X", "VK_TOKEN"])
 def test_other_variables_are_not(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "7")
     assert name not in software.recorded_variables()

@@ -185,6 +185,14 @@ def test_a_tick_beside_a_window_of_a_few_is_no_busy_core(tree: Tree) -> None:
     assert load.between(at(0, 0, before), at(0.5, 0, after))["foreign_cores"] is not None
 
 
+def test_counters_that_stand_still_say_so(tree: Tree) -> None:
+    """As in containers whose /proc/stat is made up."""
+    same = counters(tree, (1, 1, 1), idle=1, steal=1)
+    found = load.between(at(0, 0, same), at(0.5, 0, same))
+    assert (found["foreign_cores"], found["steal_share"]) == (None, None)
+    assert "stand still" in found["reason"]
+
+
 def test_a_changed_affinity_says_so(tree: Tree) -> None:
     first = counters(tree, (1, 1, 1), idle=1, steal=1)
     found = load.between(at(0, 0, first), at(1, 0, dataclasses.replace(first, cpus=(0,))))

@@ -13,23 +13,18 @@ import onnx
 import pytest
 
 from onnxbench.targets.local import LocalTarget
+from tests.private import cache, private
 from tests.targets.child import TEST, alive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+__all__ = ["cache", "private"]  # fixtures
 
 
 @pytest.fixture(autouse=True)
-def private(
-    monkeypatch: pytest.MonkeyPatch, cache: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[None]:
-    monkeypatch.setenv("ONNXBENCH_CACHE", str(cache))
-    monkeypatch.setenv("ONNXBENCH_LOCK", str(tmp_path_factory.getbasetemp() / "measuring.lock"))
+def marked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Mark the processes of this test, and end those that it leaves behind."""
     monkeypatch.setenv(TEST, secrets.token_hex(8))
     yield
     for pid in alive():  # only a test that failed leaves any
