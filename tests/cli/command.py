@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ import pytest
 from onnxbench.cli.main import main
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from onnxbench.types import JsonObject
 
@@ -96,6 +97,14 @@ def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]
         process.communicate()
 
 
+def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
+    """Wait until ``condition`` holds; fail where it does not within ``seconds``."""
+    end_at = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end_at, "it never happened"
+        time.sleep(0.01)
+
+
 def children_below(folder: Path) -> list[int]:
     """Return the processes whose private folder lies below ``folder``: children of our commands."""
     found = []
@@ -106,6 +115,15 @@ def children_below(folder: Path) -> list[int]:
                 if any(v.startswith(f"TMPDIR={folder}/onnxbench-".encode()) for v in variables):
                     found.append(int(entry.name))
     return found
+
+
+def assert_none_left(folder: Path) -> None:
+    """Fail where a child below ``folder`` outlives a parent that was killed.
+
+    The kernel ends those that are at work; one that is still starting ends by itself when it sees
+    that its parent is gone, which takes as long as Python takes to start on a busy machine.
+    """
+    wait_for(lambda: not children_below(folder), 10)
 
 
 def phases_below(folder: Path) -> Sequence[str]:

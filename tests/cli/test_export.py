@@ -12,7 +12,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
@@ -27,12 +27,14 @@ from rich.cells import cell_len
 from tests.cli.command import (
     Ran,
     Typed,
+    assert_none_left,
     children_below,
     end,
     ended,
     measure,
     onnxbench,
     start,
+    wait_for,
     without_override,
 )
 from tests.cli.conftest import save, value
@@ -230,13 +232,6 @@ def test_a_network_that_never_ends(catalog: Path) -> None:
 # ---- who interrupts
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
-    end_at = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end_at, "it never happened"
-        time.sleep(0.02)
-
-
 def hung(temporary: Path) -> bool:
     """Tell whether the child that never ends has come that far."""
     job = [pid for pid in children_below(temporary) if Path(f"/proc/{pid}/cmdline").exists()]
@@ -260,7 +255,7 @@ def test_what_was_finished_before_an_interrupt_stays(
     assert ran.err.endswith("interrupted\n")
     if ran.out or times == 1:  # one document or none
         assert [row["id"] for row in ran.document["artifacts"]] == ["relu"]
-    wait_for(lambda: not children_below(temporary), 3)
+    assert_none_left(temporary)
     assert left_over(place / "home") == []
     assert list(temporary.iterdir()) == []
     (row,) = export("relu", "--json").document["artifacts"]
@@ -275,7 +270,7 @@ def test_a_killed_export_leaves_no_process_and_the_next_one_cleans_up(
         time.sleep(1)  # a child that still starts ends by itself when it next says something
         process.kill()
         process.wait()
-        wait_for(lambda: not children_below(temporary), 5)
+        assert_none_left(temporary)
     assert len(left_over(place / "home")) == 1
     export("good")
     assert left_over(place / "home") == []

@@ -20,13 +20,14 @@ import pytest
 from onnxbench.store import Store
 from tests.cli.command import (
     SHORT,
-    children_below,
+    assert_none_left,
     end,
     ended,
     measure,
     onnxbench,
     phases_below,
     start,
+    wait_for,
     without_override,
 )
 
@@ -92,7 +93,7 @@ def test_killed_at_random_moments(
         found = stored_children(store) if store.exists() else Counter()
         assert not Counter(acknowledged) - found, "an acknowledged child is lost"
         assert max(found.values(), default=1) == 1, "a stored child ran again"
-    assert children_below(temporary) == []
+    assert_none_left(temporary)
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     starts = journal.read_text().splitlines().count("start")
@@ -110,17 +111,13 @@ def test_a_kill_leaves_no_child(
 ) -> None:
     long = ("--set", "sleep_s=0.01", "--iters", "5000", "--warmup", "1")
     with ended(start("run", relu, *proof, *long)) as process:
-        while phase not in phases_below(temporary):
-            time.sleep(0.01)
-            assert process.poll() is None
-        # A child that is still starting ends by itself when it next says something.
+        wait_for(lambda: process.poll() is not None or phase in phases_below(temporary))
+        assert process.poll() is None
+        # Met at work in one case, while it still starts in the other.
         time.sleep(1 if phase == "timed" else 0)
         process.kill()
         process.wait()
-        deadline = time.monotonic() + 5
-        while children_below(temporary) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert children_below(temporary) == []
+        assert_none_left(temporary)
 
 
 def file_limit(limit_bytes: int) -> Callable[[], None]:

@@ -7,22 +7,25 @@ import pty
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command import argv, children_below, end, ended, onnxbench, phases_below, start
+from tests.cli.command import (
+    argv,
+    assert_none_left,
+    children_below,
+    end,
+    ended,
+    onnxbench,
+    phases_below,
+    start,
+    wait_for,
+)
 
 SLOW = ("--set", "sleep_s=0.01", "--iters", "500", "--processes", "3", "--warmup", "1")
 """One timed child takes five seconds: long enough to be met at work."""
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
-    end_at = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end_at, "it never happened"
-        time.sleep(0.01)
 
 
 def meet(process: subprocess.Popen[bytes], temporary: Path, phase: str) -> None:
@@ -104,7 +107,7 @@ def test_twice_leaves_at_once(
         process.send_signal(signal.SIGINT)
         ran = end(process, timeout=5)
     assert ran.code == 130
-    wait_for(lambda: not children_below(temporary), 2)  # the kernel ends what was not waited for
+    assert_none_left(temporary)
     assert onnxbench("list", "runs", "--json").document["runs"][0]["processes"] == 1
 
 
