@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 SMALLER = "choose a smaller --batch or --shape"
 """Hint for whatever ran out of memory."""
 
+WITH = " with "
+"""Stands in an effective precision before what less than most of the arithmetic was done in."""
+
+_NAMED = 0.01
+"""The least share of the arithmetic that is told."""
+
 _LIKE = 0.4
 """Likeness (`difflib`) from which on a name may be meant: options differ in few letters."""
 
@@ -148,9 +154,10 @@ def one_place(provider: str, operators: Mapping[str, int]) -> PlacementDoc:
 def mainly(spent: Mapping[tuple[str, bool], float]) -> str | None:
     """Return the precision that most of the arithmetic was done in, None where nothing tells.
 
-    ``spent``: time by precision and whether it was spent in a heavy layer (a convolution, a matrix
-    product). Heavy ones decide; without any the others, and among these integers come last: they
-    are truth values, indices and pictures, not arithmetic.
+    ``spent``: time by precision ("" where it is not known) and whether it was spent in a heavy
+    layer (a convolution, a matrix product). Heavy ones decide, and those of another precision are
+    told with their share: ``float32 with 12 % bfloat16``. Without heavy ones the others decide, and
+    among these integers come last: they are truth values, indices and pictures, not arithmetic.
     """
 
     def weight(key: tuple[str, bool]) -> tuple[int, float]:
@@ -158,7 +165,24 @@ def mainly(spent: Mapping[tuple[str, bool], float]) -> str | None:
         light = 0 if "int" in precision or precision == "bool" else 1
         return (2 if heavy else light, spent[key])
 
-    return max(spent, key=weight)[0] if spent else None
+    if not spent:
+        return None
+    main, is_heavy = max(spent, key=weight)
+    if not main or not is_heavy:
+        return main or None
+    heavy = {precision: cost for (precision, is_heavy), cost in spent.items() if is_heavy}
+    shares = {precision: cost / sum(heavy.values()) for precision, cost in heavy.items()}
+    others = [
+        f"{share:.0%} {precision or 'unknown'}".replace("%", " %")
+        for precision, share in sorted(shares.items(), key=lambda item: -item[1])
+        if precision != main and share >= _NAMED
+    ]
+    return f"{main}{WITH}{' and '.join(others)}" if others else main
+
+
+def main_precision(effective: str) -> str:
+    """Return what most was computed in: ``float32`` of ``float32 with 12 % bfloat16``."""
+    return effective.partition(WITH)[0]
 
 
 def longest_first(timed: Iterable[tuple[str, str, str, int, int]]) -> list[OpTime]:

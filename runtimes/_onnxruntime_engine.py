@@ -86,12 +86,10 @@ class OnnxRuntimeEngine:
         else:
             self._bind_device(feed)
 
-    def outputs(self) -> dict[str, Array]:
-        """Return the outputs by name; boundary ``host`` runs one inference more for them."""
-        if self._binding is None:
-            values = self.run()
-            assert isinstance(values, list)
-        else:
+    def outputs(self, result: Any) -> dict[str, Array]:
+        """Return the outputs by name: ``result`` of the last run, or what it left bound."""
+        values = result
+        if self._binding is not None:
             try:
                 values = [value.numpy() for value in self._binding.get_outputs()]
             except Exception as error:

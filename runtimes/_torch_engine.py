@@ -89,13 +89,11 @@ class TorchEngine(PlainEngine):
             self._watch.look(tensors)
         self.run = guarded(self, bare, translate)
 
-    def outputs(self) -> dict[str, Array]:
-        """Run one inference and return its outputs in the types of the ONNX file."""
-        values = self.run()
-        assert isinstance(values, list | tuple)
+    def outputs(self, result: Any) -> dict[str, Array]:
+        """Return ``result`` of the last run by name, in the types of the ONNX file."""
         return {
             spec.name: np.asarray(value).astype(_NUMPY.get(spec.dtype, spec.dtype), copy=False)
-            for spec, value in zip(self._request.outputs, values, strict=True)
+            for spec, value in zip(self._request.outputs, result, strict=True)
         }
 
     def facts(self) -> JsonObject:

@@ -133,9 +133,9 @@ class MnnEngine(PlainEngine):
         self._fill(self._feed)
         self.run = self._run
 
-    def outputs(self) -> dict[str, Array]:
-        """Run once more and return the outputs in the types of the ONNX file."""
-        return self._declared(self.run())
+    def outputs(self, result: list[Array]) -> dict[str, Array]:
+        """Return ``result`` of the last run in the types of the ONNX file."""
+        return self._declared(result)
 
     def facts(self) -> JsonObject:
         """Return versions and what the session says of itself."""

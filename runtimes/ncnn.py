@@ -120,11 +120,9 @@ class NcnnEngine(PlainEngine):
         on_host = self._request.boundary == "host"
         self.run = partial(self._run_host if on_host else self._run_device, self._net)
 
-    def outputs(self) -> dict[str, Array]:
-        """Run once more, at the boundary, and return the outputs as the ONNX file declares them."""
-        values = self.run()
-        if self._request.boundary == "device":
-            values = self._arrays(values)
+    def outputs(self, result: list[Any]) -> dict[str, Array]:
+        """Return ``result`` of the last run as the ONNX file declares the outputs."""
+        values = self._arrays(result) if self._request.boundary == "device" else result
         symbols = self._symbols()
         return {
             spec.name: _as_declared(value, spec, symbols)

@@ -132,10 +132,12 @@ class TractEngine(PlainEngine):
             call = self._run_host
         self.run = guarded(self, call, partial(_translate, during="run"))
 
-    def outputs(self) -> dict[str, Array]:
-        """Return the outputs by name, after one inference more."""
+    def outputs(self, result: list[Any]) -> dict[str, Array]:
+        """Return ``result`` of the last run by name."""
         names = [output.name for output in self._asked.outputs]
-        return dict(zip(names, self._run_host(), strict=True))
+        if self._asked.boundary == "device":
+            result = [tensor.to_numpy() for tensor in result]
+        return dict(zip(names, result, strict=True))
 
     def facts(self) -> JsonObject:
         """Return version and what there is to say of threads."""

@@ -12,6 +12,7 @@ from onnxbench.adapting import (
     guarded,
     installed,
     longest_first,
+    main_precision,
     mainly,
     not_bound,
     one_place,
@@ -19,6 +20,7 @@ from onnxbench.adapting import (
     refused_option,
 )
 from onnxbench.errors import InputRefused, Unsupported
+from onnxbench.worker.judging import narrowest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,10 +109,18 @@ def test_one_place_holds_every_node() -> None:
 
 
 def test_heavy_layers_decide_the_precision_and_truth_values_never_do() -> None:
-    assert (
-        mainly({("float32", True): 1, ("bfloat16", True): 2, ("float32", False): 9}) == "bfloat16"
-    )
+    assert mainly({("bfloat16", True): 2, ("float32", False): 9}) == "bfloat16"
     assert mainly({("int8", False): 9, ("float16", False): 1}) == "float16"
     assert mainly({("int8", True): 1, ("float32", False): 9}) == "int8"
     assert mainly({("int8", False): 1}) == "int8"
     assert mainly({}) is None
+
+
+def test_what_less_was_computed_in_is_told_with_its_share() -> None:
+    spent = {("float32", True): 85.0, ("bfloat16", True): 10.0, ("int8", True): 5.0}
+    told = mainly({**spent, ("float16", True): 0.5, ("int64", False): 99.0}) or ""
+    assert told == "float32 with 10 % bfloat16 and 5 % int8"
+    assert main_precision(told) == "float32"
+    assert narrowest(told) == "int8"
+    assert mainly({("float32", True): 3, ("", True): 1}) == "float32 with 25 % unknown"
+    assert mainly({("float32", True): 1, ("", True): 3}) is None

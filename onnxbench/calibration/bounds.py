@@ -6,6 +6,7 @@ import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from onnxbench.adapting import main_precision
 from onnxbench.calibration.files import ceilings
 from onnxbench.measure.roofline import NoCeiling, Work, bytes_share, fused_bound, unfused_s
 from onnxbench.measure.static import FRACTION, FRACTION_REASON
@@ -81,10 +82,11 @@ def ceilings_of(of: Of, static: JsonObject, kept: Kept) -> Ceilings:
     if not of_build:
         other = f"the calibration is of {same[0]['build']}" if same else "not calibrated"
         raise NoCeiling(f"{other}: {type_it}")
-    found = ceilings(of_build, of.effective)
+    effective = main_precision(of.effective)
+    found = ceilings(of_build, effective)
     if not found.flops_per_s:
-        raise NoCeiling(f"no calibration in {of.effective}: {type_it} --precision model,native")
-    return replace(found, bytes_share=bytes_share(of.effective, _declared(static)))
+        raise NoCeiling(f"no calibration in {effective}: {type_it} --precision model,native")
+    return replace(found, bytes_share=bytes_share(effective, _declared(static)))
 
 
 def model_bounds(found: Ceilings, static: JsonObject) -> JsonObject:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from onnxbench.adapting import main_precision
 from onnxbench.report import findings
 from onnxbench.report import format as fmt
 from onnxbench.report.axes import MODEL, at, text_at
@@ -45,11 +46,12 @@ def brief(type_name: str) -> str:
 
 def computes_otherwise(record: Record) -> bool:
     """Say whether it was computed in another type than the graph declares, or else its inputs."""
+    used = main_precision(precision(record))
     if declared := text_at(record, "parity.declared"):
-        return bool(precision(record)) and precision(record) != declared
+        return bool(used) and used != declared
     inputs = at(record, "artifact.inputs") or []
     types = {_FLOATS[spec["dtype"]] for spec in inputs if spec.get("dtype") in _FLOATS}
-    return bool(precision(record) and types) and precision(record) not in types
+    return bool(used and types) and used not in types
 
 
 def precisions_vary(records: Sequence[Record]) -> bool:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 UNKNOWN_OPTION = "no_such_option_of_any_runtime"
 REFUSED = ("unsupported", "refused-input")
 
+_IN_NUMPY = {"float": "float32", "double": "float64", "bfloat16": "uint16"}
+"""Types of outputs that numpy calls by another name, or carries as raw bits."""
+
 
 class AdapterContract:
     """What every runtime adapter has to do. Subclass it in a test module of yours.
@@ -139,8 +142,11 @@ class AdapterContract:
                     continue
                 parity = _good(result).get("parity", {})
                 assert parity.get("passed") is True, f"batch {batch}, {dtype}: {parity}"
-                outputs = [each["name"] for each in parity["outputs"]]
-                wanted = [each.name for each in model.artifact.outputs]
+                outputs = [(each["name"], each["dtype"]) for each in parity["outputs"]]
+                wanted = [
+                    (each.name, _IN_NUMPY.get(each.dtype, each.dtype))
+                    for each in model.artifact.outputs
+                ]
                 assert outputs == wanted, f"outputs are {outputs}, the file's are {wanted}"
 
     def test_outputs_repeat(self) -> None:

@@ -82,8 +82,9 @@ class InterruptingEngine:
             other.join()
         self._interrupt()
 
-    def outputs(self) -> dict[str, Any]:
+    def outputs(self, result: object) -> dict[str, Any]:
         """Return no answer: there may be none."""
+        del result
         return {"calls": np.zeros(1)}
 
     def facts(self) -> JsonObject:

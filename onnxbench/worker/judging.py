@@ -10,6 +10,8 @@ import math
 import re
 from typing import TYPE_CHECKING
 
+from onnxbench.adapting import main_precision
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -144,14 +146,27 @@ def placement_fault(placement: Sequence[PlacementDoc], provider: str) -> Fault |
     }
 
 
-def precision_fault(effective: str | None, declared: str, asked: str) -> Fault | None:
-    """Return what is wrong with the precision: ``model`` may not be computed in less."""
-    used = narrowest(effective)
-    if asked != "model" or used is None or not declared or not is_narrower(used, declared):
+def precision_fault(
+    effective: str | None, declared: str, asked: str, lowest: str | None = None
+) -> Fault | None:
+    """Return what is wrong with the precision: ``model`` may not be computed in less.
+
+    ``declared``: the type of most of the graph's arithmetic, which most of what was computed is
+    held against. ``lowest``: the narrowest type of the graph, for all of it; None: not known.
+    """
+    if asked != "model" or not effective:
+        return None
+    for used, least in (
+        (narrowest(main_precision(effective)), declared),
+        (narrowest(effective), lowest),
+    ):
+        if used is not None and least and is_narrower(used, least):
+            break
+    else:
         return None
     return "wrong-output", {
         "kind": "precision-lowered",
-        "message": f"the graph declares {declared}; the runtime computes in {effective}",
+        "message": f"the graph declares {least}; the runtime computes in {effective}",
         "hint": "--precision native measures what the runtime does, labelled",
         "phase": "placement",
     }

@@ -47,6 +47,7 @@ def main() -> None:
         measurement["status"], measurement["error"] = classify(
             error, channel.phase, interrupted=watchdog.fired
         )
+        measurement.pop("samples", None)  # what was timed before is not sent
     measurement["phases_ns"] = channel.phases_ns
     channel.result(measurement, samples)
     sys.stdout.flush()
@@ -57,8 +58,9 @@ def main() -> None:
 
 def _run(job: Job, channel: Channel, watchdog: Watchdog, measurement: Measurement) -> bytes:
     """Run the phases that every mode shares, then those of the job's mode; return samples."""
+    # numpy is of the import phase
     from onnxbench.probes import device  # noqa: PLC0415
-    from onnxbench.worker import conversion, modes  # noqa: PLC0415 - numpy is of the import phase
+    from onnxbench.worker import answer, conversion, modes  # noqa: PLC0415
 
     limits = job.limits
     room = modes.room_for(job)
@@ -88,9 +90,7 @@ def _run(job: Job, channel: Channel, watchdog: Watchdog, measurement: Measuremen
     with channel.timed_phase("bind", limits.run_s):
         engine.bind(tensors)
     with channel.timed_phase("first_run", limits.run_s):
-        engine.run()
-        if engine.sync is not None:
-            engine.sync()
+        answer.run_once(engine)
     baseline.note("first_run")
     threads = baseline.threads_since()
     run_mode = modes.MODES[job.mode]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from onnxbench.errors import AdapterError
 from onnxbench.probes import gpu, host, load, memory, threads
-from onnxbench.worker import agreement, inputs, judging, loop, outputs
+from onnxbench.worker import agreement, answer, inputs, judging, loop, outputs
 from onnxbench.worker.clock import SECOND_NS, now_ns
 
 if TYPE_CHECKING:
@@ -119,8 +119,7 @@ def run_reference(
     """Write the outputs for the inputs and for others: what every runtime has to give."""
     assert job.reference is not None
     with channel.timed_phase("outputs", job.limits.run_s * 3):
-        first = {name: value.copy() for name, value in engine.outputs().items()}
-        second = _outputs_for_others(job, engine)
+        first, second = answer.of_one_run(engine), _answer_to_others(job, engine)
         agreement.save_reference(job.reference.path, first, second)
     measurement["outputs_sha256"] = outputs.outputs_sha256(first)
     return 0
@@ -131,10 +130,8 @@ def run_facts(
 ) -> int:
     """Check outputs and describe the machine; nothing here is timed for a result."""
     with channel.timed_phase("outputs", job.limits.run_s * 4):
-        first = {name: value.copy() for name, value in engine.outputs().items()}
-        _run_once(engine)
-        again = {name: value.copy() for name, value in engine.outputs().items()}
-        others = _outputs_for_others(job, engine) if job.reference is not None else {}
+        first, again = answer.of_one_run(engine), answer.of_one_run(engine)
+        others = _answer_to_others(job, engine) if job.reference is not None else {}
     measurement["outputs_sha256"] = outputs.outputs_sha256(first)
     measurement["outputs_sha256_after"] = outputs.outputs_sha256(again)
     parity = outputs.self_parity(
@@ -169,22 +166,14 @@ def check_timed(job: Job, channel: Channel, engine: Engine, measurement: Measure
     if job.reference is None:
         return
     with channel.timed_phase("check", job.limits.run_s * 2):
-        now = {name: value.copy() for name, value in engine.outputs().items()}
-        parity = _compared(job, job.reference, now)
+        parity = _compared(job, job.reference, answer.of_one_run(engine))
     measurement["parity"] = judging.judge_parity(parity, job.reference, None, "model")
 
 
-def _outputs_for_others(job: Job, engine: Engine) -> Mapping[str, Array]:
+def _answer_to_others(job: Job, engine: Engine) -> Mapping[str, Array]:
     """Bind other inputs than the job's, and return the outputs for them."""
     engine.bind(inputs.other_inputs(job.inputs))
-    _run_once(engine)
-    return {name: value.copy() for name, value in engine.outputs().items()}
-
-
-def _run_once(engine: Engine) -> None:
-    engine.run()
-    if engine.sync is not None:
-        engine.sync()
+    return answer.of_one_run(engine)
 
 
 def run_timed(
@@ -192,7 +181,7 @@ def run_timed(
 ) -> int:
     """Warm up, sample, and read the machine's load around the samples; return their number."""
     with channel.timed_phase("outputs", job.limits.run_s):
-        measurement["outputs_sha256"] = outputs.outputs_sha256(engine.outputs())
+        measurement["outputs_sha256"] = outputs.outputs_sha256(answer.of_one_run(engine))
     call = loop.one_call(engine.run, engine.sync)
     warmup_s, sampling_s = _allowances(job, channel.phases_ns["first_run"] / SECOND_NS)
     gc.collect()
@@ -214,8 +203,9 @@ def run_timed(
     }  # fmt: skip
     measurement["samples"] = sampled.count
     measurement["stop"] = sampled.stop
-    with channel.timed_phase("outputs_after", job.limits.run_s):
-        measurement["outputs_sha256_after"] = outputs.outputs_sha256(engine.outputs())
+    with channel.timed_phase("outputs_after", job.limits.run_s * (answer.ATTEMPTS + 1)):
+        measurement["outputs_sha256_after"] = outputs.outputs_sha256(answer.of_one_run(engine))
+        answer.refuse_unfinished(engine)
     return sampled.count
 
 
@@ -239,7 +229,7 @@ def run_op_times(
     """Run the profiled engine a few times; its times serve shares of operators only."""
     with channel.timed_phase("profiled_runs", job.limits.run_s * PROFILED_RUNS):
         for _ in range(PROFILED_RUNS):
-            _run_once(engine)
+            answer.run_once(engine)
     return 0
 
 
@@ -261,6 +251,9 @@ def said(method: str, ask: Callable[[], Any]) -> Any:
 def placement(job: Job, engine: Engine, measurement: Measurement) -> None:
     """Record where nodes ran and in which precision; operators' times where asked for."""
     placed, effective = said("placement", engine.placement)
+    if effective and judging.narrowest(effective) is None:
+        why = f"the adapter calls it {effective!r}, which names no known type"
+        measurement["facts"]["precision_reason"], effective = why, None
     measurement["placement"], measurement["precision_effective"] = placed, effective
     if job.mode == "op-times":
         measurement["op_times"] = said("op_times", engine.op_times)
@@ -283,7 +276,8 @@ def verdict(job: Job, measurement: Measurement) -> tuple[Status, ErrorDoc | None
         if fault is not None:
             measurement["fallback"] = fault[1]["message"] if fault[1] else ""
         effective = measurement.get("precision_effective")
-        if lowered := judging.precision_fault(effective, job.declared, job.precision):
+        lowest = job.reference.dtype if job.reference is not None else None
+        if lowered := judging.precision_fault(effective, job.declared, job.precision, lowest):
             return lowered
     parity = measurement.get("parity", {})
     if parity.get("passed") is not False:

@@ -17,7 +17,9 @@ FAULTY = "fault_adapter:FaultAdapter"
 TEST = "OMP_ONNXBENCH_TEST"
 """Environment variable that names the running test to all its processes."""
 
-BRIEF = Sampling(warmup_s=0.0, warmup_runs=3, min_time_s=0.0, min_samples=5, iterations=10)
+BRIEF = Sampling(
+    warmup_s=0.0, warmup_cap_s=0.1, warmup_runs=3, min_time_s=0.0, min_samples=5, iterations=10
+)
 SHORT = Limits(start_s=30.0, build_s=0.4, run_s=0.4, steady_s=0.4, grace_s=0.4)
 """Less than a second for each phase of ours; Python and numpy may take their time to start."""
 

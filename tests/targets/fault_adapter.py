@@ -1,10 +1,10 @@
 """A runtime adapter from elsewhere that breaks the contract on command.
 
 Option ``fault`` names a function of this module, option ``at`` the stage in which it is called:
-``build``, ``bind``, ``run`` (the default), ``placement`` or ``close``. Option ``then`` names one
-that follows, option ``sign`` a file that is made when it comes to that. Without options it is an
-engine whose output is the sum of its inputs. The worker bundle carries it: stdlib, numpy and the
-bundle only.
+``build``, ``bind``, ``run`` (the default), ``outputs``, ``placement`` or ``close``. Option ``then``
+names one that follows, option ``sign`` a file that is made when it comes to that. Without options
+it is an engine whose output is the sum of its inputs. The worker bundle carries it: stdlib, numpy
+and the bundle only.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ class FaultEngine:
     def run(self) -> None:
         self.act("run")
 
-    def outputs(self) -> dict[str, Any]:
+    def outputs(self, _result: object) -> dict[str, Any]:
+        self.act("outputs")
         return {"total": self.total}
 
     def facts(self) -> dict[str, Any]:
@@ -321,6 +322,13 @@ def result_then_segfault(engine: FaultEngine) -> None:
 # ----------------------------------------------------------------------------- others
 
 
+def work(_: FaultEngine) -> None:
+    """Compute for five milliseconds."""
+    end_at = time.perf_counter() + 5e-3
+    while time.perf_counter() < end_at:
+        pass
+
+
 def change_model(engine: FaultEngine) -> None:
     """The model is replaced while it is read."""
     model = Path(engine.request.model)
@@ -355,6 +363,6 @@ FAULTS = {
         c_sleep, stubborn, interruptible, late_refusal, grandchild, daemon, data_limit,
         touch_100_mb, touch_and_free_100_mb, keep_request, flood, chatter, last_words,
         write_to_channel, result_then_hang, result_then_exit_3, result_then_segfault,
-        change_model, look_around,
+        work, change_model, look_around,
     )
 }  # fmt: skip

@@ -225,6 +225,17 @@ def test_an_adapter_that_is_not_there(target: Target) -> None:
         assert result.error["phase"] == "import"
 
 
+def test_outputs_that_are_computed_when_they_are_read_are_no_result(target: Target) -> None:
+    late = run(target, job(mode="timed", options={"fault": "work", "at": "outputs"}))
+    assert late.status == "error"
+    assert late.error is not None
+    assert late.error["phase"] == "outputs_after"
+    assert "after the clock has stopped" in late.error["message"]
+    assert "sync" in late.error["hint"]
+    both = {"fault": "work", "then": "work", "at": "run"}
+    assert run(target, job(mode="timed", options=both)).status == "ok"
+
+
 def test_a_model_that_changed_since_preflight_is_refused(target: Target, tmp_path: Path) -> None:
     model = tmp_path / "model.onnx"
     model.write_bytes(b"model")

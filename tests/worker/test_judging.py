@@ -228,3 +228,13 @@ def test_a_lowered_precision_is_refused_unless_it_was_asked_for() -> None:
     assert judging.precision_fault("bfloat16", "float32", "native") is None
     assert judging.precision_fault("float32", "float16", "model") is None, "wider is allowed"
     assert judging.precision_fault(None, "float32", "model") is None
+
+
+def test_a_part_in_less_than_any_type_of_the_graph_is_refused_too() -> None:
+    partly = "float32 with 12 % bfloat16"
+    assert judging.precision_fault(partly, "float32", "model", "float32") is not None
+    assert judging.precision_fault(partly, "float32", "native", "float32") is None
+    assert judging.precision_fault("float32 with 9 % int8", "float32", "model", "int8") is None
+    assert judging.precision_fault("int8 with 9 % float32", "int8", "model", "int8") is None
+    mostly = judging.precision_fault("int8 with 9 % float32", "float32", "model", "int8")
+    assert mostly is not None, "the graph declares int8 for a small part alone"
