@@ -21,6 +21,7 @@ from onnxbench.measure.interval import paired_ratio
 from onnxbench.targets import bundle
 from onnxbench.types import ChildResult, Limits, Sampling
 from onnxbench.worker.job import Job
+from onnxbench.worker.loop import RUNS_BEFORE_WARM_UP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,9 +67,9 @@ def sleep_engine(target: Target, seconds: float, runs: int | None = None) -> Pro
     )
     samples = _samples(result)
     assert result.measurement is not None
-    # The engine counted the warm-up and the runs for outputs too: the samples' own times are
-    # followed by the one inference that `outputs` may take, which this engine does not need.
-    own = result.measurement["facts"]["own_ns"][-len(samples) :]
+    # The engine counted what comes before the samples and after them too.
+    before = RUNS_BEFORE_WARM_UP + result.measurement["warmup"]["runs"]
+    own = result.measurement["facts"]["own_ns"][before : before + len(samples)]
     own_ns = statistics.median(own)
     bias_ns = statistics.median(s - o for s, o in zip(samples, own, strict=True))
     allowed_ns = max(1000.0, 0.001 * own_ns)

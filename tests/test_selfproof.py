@@ -15,7 +15,7 @@ from onnxbench.types import ChildResult, JsonObject, Limits, Status
 
 
 class FakeTarget:
-    """Answers with the samples that it is given, and an engine's own clock."""
+    """Answers with the samples that it is given, after one of warm-up, and an engine's own clock."""
 
     name = "fake"
 
@@ -28,7 +28,12 @@ class FakeTarget:
         return ChildResult(
             self._status,
             None,
-            {"mode": "timed", "status": self._status, "facts": {"own_ns": self._own}},
+            {
+                "mode": "timed",
+                "status": self._status,
+                "warmup": {"runs": 1},
+                "facts": {"own_ns": self._own},
+            },
             array.array("q", self._samples).tobytes(),
             1,
             0,
@@ -57,7 +62,7 @@ def test_null_engine(sample_ns: int, holds: bool) -> None:
 )
 def test_sleep_engine(own_ns: int, bias_ns: int, holds: bool) -> None:
     own = [own_ns + 7 * i for i in range(9)]
-    target = FakeTarget([o + bias_ns for o in own], [5, 5, 5, *own])
+    target = FakeTarget([o + bias_ns for o in own], [5, 5, 5, *own, 5])
     proof = selfproof.sleep_engine(target, own_ns / 1e9)
     assert proof.holds is holds
     assert dict(proof.figures)["bias_ns"] == bias_ns

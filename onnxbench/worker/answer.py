@@ -31,20 +31,22 @@ def of_one_run(engine: Engine) -> dict[str, Array]:
     return {name: value.copy() for name, value in engine.outputs(run_once(engine)).items()}
 
 
-def refuse_unfinished(engine: Engine) -> None:
-    """Raise AdapterError if outputs are computed when they are read: after the clock has stopped.
+def of_timed_call(engine: Engine) -> dict[str, Array]:
+    """Return what `of_one_run` does, if it was the run that computed it; else raise AdapterError.
 
-    So do arrays that are computed when somebody looks at them, and a run that only queues its work
-    and has no ``sync``: reading then takes longer than the run, and longer than any copy.
+    Arrays that are computed when somebody looks at them, and a run that only queues its work and
+    has no ``sync``, leave work for after the clock has stopped: reading the outputs takes longer
+    than the run then, and longer than any copy.
     """
     for _ in range(ATTEMPTS):
         started = now_ns()
         result = run_once(engine)
         ran = now_ns()
-        size = sum(value.nbytes for value in engine.outputs(result).values())
+        outputs = {name: value.copy() for name, value in engine.outputs(result).items()}
         run_ns, read_ns = ran - started, now_ns() - ran
+        size = sum(value.nbytes for value in outputs.values())
         if read_ns <= max(run_ns, READ_NS + READ_NS_PER_BYTE * size):
-            return
+            return outputs
     raise AdapterError(
         f"a run took {run_ns / 1e6:.3g} ms and reading its outputs {read_ns / 1e6:.3g} ms: the "
         "outputs are computed after the clock has stopped",

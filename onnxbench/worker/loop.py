@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from onnxbench.types import Sampling
 
+RUNS_BEFORE_WARM_UP = 2
+"""Of a timed child: the first, and the one whose outputs are kept."""
+
 WINDOW = 10
 """Runs per window of the steady-state test."""
 
