@@ -15,7 +15,7 @@ from onnxbench.types import ChildResult, JsonObject, Limits, Status
 
 
 class FakeTarget:
-    """Answers with the samples that it is given, after one of warm-up, and an engine's own clock."""
+    """Answers with given samples, after one run of warm-up, and an engine's own clock."""
 
     name = "fake"
 
