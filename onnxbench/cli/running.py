@@ -54,10 +54,9 @@ def carry_out(
     ):
         if dry_run:
             request = replace(request, limits=with_memory(request.limits))
-            _print_plan(
-                _plan(request, _take_in(request, Path(keep), progress, request.bounds)), json=json
-            )
-            return 0
+            plan = _plan(request, _take_in(request, Path(keep), progress, request.bounds))
+            _print_plan(plan, json=json)
+            return 0 if plan.cells else NONE_MEASURED
         with Store.open(store_path) as store, only_one(request.command, progress):
             # Waiting for the lock does not count.
             bounds = replace(request.bounds, started=time.monotonic())

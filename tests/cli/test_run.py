@@ -157,6 +157,7 @@ def test_what_cannot_be_made_is_skipped_with_a_reason(models: Path) -> None:
     assert skip["hint"]
     nothing = measure(models / "fixed.onnx", "-b", "8", code=4)
     assert nothing.records == []
+    assert onnxbench("run", models / "fixed.onnx", "-b", "8", "--dry-run").code == 4
 
 
 def test_what_is_skipped_is_a_row_in_the_table_and_in_files(models: Path, place: Path) -> None:
