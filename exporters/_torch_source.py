@@ -49,7 +49,7 @@ class Built:
 
 
 class TorchSource:
-    """A module in evaluation mode with its weights."""
+    """A module in evaluation mode with its weights, which stands as ``module``."""
 
     def __init__(self, built: Built, request: ExportRequest) -> None:
         self._request = request
@@ -71,7 +71,7 @@ class TorchSource:
                 if sum(1 for _ in module.modules()) == before:
                     notes += ("fuse: the network has only one form",)
                 outputs = self._try(module)
-        self._module = module
+        self.module = module
         norms = [each for each in module.modules() if isinstance(each, _BatchNorm)]
         self.facts = SourceFacts(
             inputs=self._inputs,
@@ -94,19 +94,19 @@ class TorchSource:
         """Return the outputs for ``inputs``, both in the order of `facts`."""
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            outputs = self._module(*_torch_write.tensors(inputs))
+            outputs = self.module(*_torch_write.tensors(inputs))
         return [each.numpy() for each in _torch_write.leaves(outputs)]
 
     def counts(self) -> SourceCounts:
         """Return what running one item costs."""
-        return _torch_counts.count(self._module, self._sample(1))
+        return _torch_counts.count(self.module, self._sample(1))
 
     def write(self) -> Written:
         """Write the file. Raises ExportError."""
         with torch.no_grad():
             return _torch_write.write(
                 _torch_write.Task(
-                    self._module, self._request, self._inputs, self.facts.outputs, self._sample
+                    self.module, self._request, self._inputs, self.facts.outputs, self._sample
                 )
             )
 

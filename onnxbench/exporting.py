@@ -22,7 +22,7 @@ from onnxbench.errors import ExportError, OnnxBenchError, UsageError
 from onnxbench.fetching import located
 from onnxbench.protocols import Exporter, FileSource
 from onnxbench.sources import ExportRequest, WeightsChoice
-from onnxbench.types import digest
+from onnxbench.types import Origin, digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -95,6 +95,15 @@ class Exported:
             **{name: graph.get(name) for name in ("nodes", "params", "macs")},
             **{key: value for key, value in told.items() if key not in ("schema", "id", "source")},
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A model's file, what its weights are, and what it was exported from: None for a file."""
+
+    path: Path
+    weights: str | None
+    origin: Origin | None = None
 
 
 class NotExported(ExportError):
@@ -180,22 +189,29 @@ class Exports:
             )
         return ended("ok", None, kept, cached=cached)
 
-    def locate(self, spec: ModelSpec, scratch: Path) -> tuple[Path, str | None]:
-        """Return the ONNX file of ``spec`` and what its weights are; export it if need be.
+    def locate(self, spec: ModelSpec, scratch: Path) -> Located:
+        """Return the ONNX file of ``spec`` and what it is; export it if need be.
 
         A file of the user's is returned unread. Raises UsageError for an unknown source or a
         missing file, ExportError otherwise.
         """
         exporter = self._exporter(spec.scheme)
         if isinstance(exporter, FileSource) and spec.sha256 is None:
-            return located(exporter, spec, scratch, self._bounds()), spec.weights
+            return Located(located(exporter, spec, scratch, self._bounds()), spec.weights)
         done = self.export(spec)
         if done.kept is None:
             assert done.error is not None
             if done.error["kind"] == UsageError.kind:
                 raise UsageError(done.error["message"], done.error["hint"])
             raise NotExported(done)
-        return done.kept.path, done.kept.sidecar["weights"]
+        return Located(done.kept.path, done.kept.sidecar["weights"], self._origin(spec, exporter))
+
+    def _origin(self, spec: ModelSpec, exporter: object) -> Origin | None:
+        """Return what ``spec`` is exported from, also when its file was there already."""
+        if isinstance(exporter, FileSource) or not isinstance(exporter, Exporter):
+            return None
+        reference = registry.find_exporter(spec.scheme).value
+        return Origin(reference, tuple(exporter.modules), self._request(spec).document())
 
     def _exporter(self, scheme: str) -> object:
         # Reading all entry points takes 10 ms, which a catalogue of 200 shall not pay 200 times.

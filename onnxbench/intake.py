@@ -38,15 +38,15 @@ def take_in(
     Raises UsageError when there is no such file, or when the inputs file is no good.
     """
     try:
-        model, weights = exports.locate(spec, keep)
+        found = exports.locate(spec, keep)
     except NotExported as error:
         return Candidate(spec, None, _refused(error, error.status))
     except ExportError as error:
         return Candidate(spec, None, _refused(error, "error"))
-    spec = replace(spec, weights=weights)
-    return inspect(
+    spec = replace(spec, weights=found.weights)
+    candidate = inspect(
         spec,
-        model,
+        found.path,
         inputs=inputs,
         keep=keep,
         memory_bytes=memory_bytes,
@@ -54,6 +54,7 @@ def take_in(
         asks=asks,
         nodes=nodes,
     )
+    return replace(candidate, origin=found.origin)
 
 
 def preflight_lives_ns(candidates: Sequence[Candidate]) -> int:

@@ -94,6 +94,7 @@ class References:
                 cache=None,
                 provider="",
                 reference=reference,
+                origin=None,
             )
             result = self.run(planned, oracle, asked)
             if result.status == "crashed":

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         GivenTensor,
         JsonObject,
         ModelSpec,
+        Origin,
         Workload,
     )
 
@@ -45,7 +46,8 @@ START_S = 0.6
 class Candidate:
     """A model with what pre-flight said of it: an artifact, or the result that refuses it.
 
-    ``static``: input shapes, each with what the analyzer found at them.
+    ``static``: input shapes, each with what the analyzer found at them. ``origin``: what it was
+    exported from, None for a file.
     """
 
     spec: ModelSpec
@@ -54,6 +56,7 @@ class Candidate:
     given: tuple[GivenTensor, ...] = ()
     expected: tuple[ExpectedOutput, ...] = ()
     static: tuple[tuple[Mapping[str, tuple[int, ...]], JsonObject], ...] = ()
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,10 @@ class Choice:
     hash of the worker bundle that serves it.
 
     ``build``: the distributions and versions that make it up. ``device``: gives the device by the
-    options of a cell, None for the processor. ``build_s``: how long loading may take at least. The
-    rest is as in `PlannedCell`.
+    options of a cell, None for the processor. ``build_s``: how long loading may take at least.
+    ``wants_origin``: whether a cell with these options runs the network as its source builds it;
+    ``source_worker``: gives the hash of the bundle that serves such a cell. The rest is as in
+    `PlannedCell`.
     """
 
     name: str
@@ -76,10 +81,20 @@ class Choice:
     converter: int | None = None
     device: Callable[[Mapping[str, str]], Device | None] | None = None
     build_s: float = 0.0
+    wants_origin: Callable[[Mapping[str, str]], bool] | None = None
+    source_worker: Callable[[Origin], str] | None = None
 
     def device_for(self, options: Mapping[str, str], processor: Device) -> Device:
         """Return where a cell with ``options`` computes."""
         return (self.device and self.device(options)) or processor
+
+    def runs_source(self, options: Mapping[str, str]) -> bool:
+        """Tell whether a cell with ``options`` runs the network as its source builds it."""
+        return self.wants_origin is not None and self.wants_origin(options)
+
+    def worker_for(self, origin: Origin | None) -> str:
+        """Return the hash of the bundle that serves a cell."""
+        return self.source_worker(origin) if origin and self.source_worker else self.worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +146,7 @@ class Plan:
                         p.workload.expected_key,
                         p.allow_fallback,
                         p.parity,
+                        p.origin and dataclasses.asdict(p.origin),
                     ]
                     for p in self.cells
                 ),
@@ -234,6 +250,10 @@ def _cross(
             if cell.precision not in PRECISIONS:
                 yield _unsupported(cell, _no_variant(cell.precision))
                 continue
+            runs_source = choice.runs_source(cell.options)
+            if runs_source and candidate.origin is None:
+                yield _unsupported(cell, _no_source(cell))
+                continue
             yield PlannedCell(
                 cell,
                 artifact,
@@ -242,13 +262,14 @@ def _cross(
                 _limits_for(artifact, limits, choice),
                 source=candidate.spec.source,
                 runtime_build=choice.build,
-                worker=choice.worker,
+                worker=choice.worker_for(candidate.origin if runs_source else None),
                 interpreter=choice.interpreter,
                 provider=choice.provider,
                 converter=choice.converter,
                 allow_fallback=sweep.allow_fallback,
                 parity=parity,
                 static=next((found for at, found in candidate.static if at == made.shapes), None),
+                origin=candidate.origin if runs_source else None,
             )
 
 
@@ -337,6 +358,14 @@ def _no_variant(precision: str) -> PlanError:
     reason = f"there is no variant of this model in precision {safe_text(precision)}"
     return PlanError(
         reason, "use --precision model (the graph's types) or native (the runtime's default)"
+    )
+
+
+def _no_source(cell: Cell) -> PlanError:
+    told = " ".join(f"{cell.runtime}.{name}={value}" for name, value in cell.options.items())
+    return PlanError(
+        f"--set {safe_text(told)} runs a network as its framework builds it, and this is a file",
+        "name a model of the catalogue (onnxbench list models), or leave the setting out",
     )
 
 

@@ -127,6 +127,10 @@ class RuntimeAdapter(Protocol):
     default), ``cuda``, ``rocm``, ``gpu`` or ``npu`` of whatever make, ``any`` where that is up to
     the runtime. ``device_for(options)``: the same under these options, where they choose.
     ``emulated``: True where an emulator answers for that device; such rows get no ratio.
+
+    ``wants_origin(options)``: True where, under these options, it runs the network as its source
+    builds it. `BuildRequest.origin` is then what the file was exported from, the exporters are part
+    of the bundle, and the user's trained weights are in reach; a model that is a file is refused.
     """
 
     name: str
@@ -202,7 +206,12 @@ class Exporter(Protocol):
 
 
 class Source(Protocol):
-    """A network in the framework that it comes from, ready to run and to be written."""
+    """A network in the framework that it comes from, ready to run and to be written.
+
+    It may also have ``module``: the network as the framework calls it, a ``torch.nn.Module`` that
+    takes the inputs by position, in the order of `facts`, and whose tensors, as they stand in what
+    it returns, are the outputs. A runtime of the same framework can then measure it.
+    """
 
     @property
     def facts(self) -> SourceFacts:

@@ -465,6 +465,7 @@ def job_for(
         provider=planned.provider,
         allow_fallback=planned.allow_fallback,
         declared=declared_precision(artifact, planned.static),
+        origin=planned.origin,
     )
 
 

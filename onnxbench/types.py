@@ -369,6 +369,20 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """What a network was exported from, so that the source's own framework can run it.
+
+    ``exporter``: ``package.module:attribute``; ``modules``: what it needs, as in
+    `onnxbench.protocols.Exporter`; ``request``: the `onnxbench.sources.ExportRequest.document` that
+    decides network and weights.
+    """
+
+    exporter: str
+    modules: tuple[str, ...]
+    request: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedCell:
     """A cell with what a worker needs to run it.
 
@@ -379,6 +393,7 @@ class PlannedCell:
     has to run on, "" where the runtime has no such notion; with ``allow_fallback`` it is measured
     all the same, and labelled. ``converter``: the revision of the adapter's converter, None
     without one. ``parity``: whether its outputs are to be compared with the reference's.
+    ``origin``: set where the runtime builds the network from its source, not from the file.
     """
 
     cell: Cell
@@ -395,6 +410,7 @@ class PlannedCell:
     converter: int | None = None
     allow_fallback: bool = False
     parity: bool = True
+    origin: Origin | None = None
 
     @property
     def build_key(self) -> str:
@@ -478,6 +494,7 @@ class BuildRequest:
     that each input will have. ``converted``: the folder that the adapter's ``convert`` has filled,
     None for an adapter without it. ``cache``: a private folder (0700) for what the runtime
     compiles, which outlives the process and belongs to this model, workload and build alone.
+    ``origin``: what the file was exported from, only where the adapter's ``wants_origin`` says so.
     """
 
     model: str
@@ -492,6 +509,7 @@ class BuildRequest:
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     converted: str | None = None
     cache: str | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)

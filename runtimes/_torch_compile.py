@@ -13,7 +13,7 @@ from onnxbench.runtimes._torch_engine import translate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from onnxbench.runtimes._torch_convert import Converted
+    from onnxbench.runtimes._torch_engine import Network
     from onnxbench.types import BuildRequest, JsonObject
 
 MODES = ("default", "max-autotune-no-cudagraphs")
@@ -21,12 +21,12 @@ _TRUE, _FALSE = {"1", "true", "on", "yes"}, {"0", "false", "off", "no"}
 
 
 def compiled(
-    torch: Any, converted: Converted, request: BuildRequest
+    torch: Any, network: Network, request: BuildRequest
 ) -> tuple[Callable[..., Any], JsonObject]:
-    """Return the compiled module, run once, with facts about it. Raises Unsupported, NotInstalled.
+    """Return the compiled network, run once, with facts about it. Raises Unsupported, NotInstalled.
 
-    The module is traced to torch's own operators first, so that inductor gets one graph. Where
-    that fails, torch.compile makes of it as many graphs as it can. Inductor plans a graph with
+    What onnx2torch made is traced to torch's own operators first, so that inductor gets one graph.
+    Where that fails, torch.compile makes of it as many graphs as it can. Inductor plans a graph of
     frozen weights in every process anew; what a cache spares is the C++ compiler, nearly all of
     the time. ``compiled_cached``: that one had nothing to do.
     """
@@ -40,13 +40,12 @@ def compiled(
     _check_compiler()
     config.freezing = freezing
     config.compile_threads = 1  # otherwise a pool of processes stays beside the measured one
-    examples = converted.examples
-    traced, untraced = _traced(torch, converted.module, examples)
+    module, untraced = network.to_compile()
     before = _libraries(folder)
-    call = torch.compile(traced, dynamic=False, mode=mode)
+    call = network.flat(torch.compile(module, dynamic=False, mode=mode))
     try:
         with torch.inference_mode():
-            call(*examples)
+            call(*network.examples)
     except Exception as error:
         raise translate(error) from error
     return call, {
@@ -60,20 +59,6 @@ def compiled(
 
 def _libraries(folder: Path) -> set[Path]:
     return set(folder.rglob("*.so"))
-
-
-def _traced(torch: Any, module: Any, examples: list[Any]) -> tuple[Any, str]:
-    """Return ``module`` as one graph of torch's operators; itself, and why, where it is none."""
-    from torch.fx.experimental.proxy_tensor import make_fx  # noqa: PLC0415
-
-    try:
-        with torch.no_grad():
-            traced = make_fx(module, tracing_mode="real", pre_dispatch=True)(*examples)
-    except Exception as error:  # noqa: BLE001 - whatever it was, the module itself is still there
-        return module, f"{type(error).__name__}: {error}"[:300]
-    traced.graph.eliminate_dead_code()
-    traced.recompile()
-    return traced, ""
 
 
 def _options(options: dict[str, str]) -> tuple[str, bool]:

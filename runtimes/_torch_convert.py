@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import operator
+import time
 import warnings
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -20,21 +21,26 @@ from onnxbench.runtimes._onnx_shapes import with_shapes
 from onnxbench.runtimes._torch_fold import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from onnxbench.types import JsonObject
 
 _BY_VALUE = ("NonZero", "NonMaxSuppression", "TopK", "Unique", "Compress")
 """Operators whose outputs' shapes may depend on values: with one of them, no shape is constant."""
 
 
-class Converted:
-    """A module that takes the inputs by position and returns its outputs as a tuple.
+_LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "LSTM", "GRU", "RNN")
 
-    ``inputs``: their names, in order; ``examples``: zeros for them. ``operators``: fx node → name
-    and operator of its ONNX node.
+
+class Converted:
+    """An `onnxbench.runtimes._torch_engine.Network` of one module that returns a tuple.
+
+    ``operators``: fx node → name and operator of its ONNX node.
     """
 
     def __init__(
         self,
+        torch: Any,
         module: Any,
         inputs: Sequence[str],
         examples: list[Any],
@@ -43,12 +49,71 @@ class Converted:
         self.module = module
         self.inputs = tuple(inputs)
         self.examples = examples
-        self.operators = dict(operators)
+        self.facts: JsonObject = {"module": "onnx2torch"}
+        self._torch = torch
+        self._operators = dict(operators)
+
+    def flat(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Return ``call`` itself: what it returns is flat."""
+        return call
+
+    def to_compile(self) -> tuple[Any, str]:
+        """Return the module as one graph of torch's operators; itself, and why, where it is none.
+
+        onnx2torch's own modules break the graph of torch.compile in many places.
+        """
+        from torch.fx.experimental.proxy_tensor import make_fx  # noqa: PLC0415
+
+        try:
+            with self._torch.no_grad():
+                make = make_fx(self.module, tracing_mode="real", pre_dispatch=True)
+                traced = make(*self.examples)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the module is still there
+            return self.module, f"{type(error).__name__}: {error}"[:300]
+        traced.graph.eliminate_dead_code()
+        traced.recompile()
+        return traced, ""
 
     def counts(self) -> dict[str, int]:
         """Return nodes that run, by operator."""
         left = (node.name for node in self.module.graph.nodes)
-        return dict(Counter(self.operators[name][1] for name in left if name in self.operators))
+        return dict(Counter(self._operators[name][1] for name in left if name in self._operators))
+
+    def types(self, tensors: Sequence[Any]) -> Counter[tuple[str, bool]]:
+        """Return output elements by type and whether a layer made them; runs once."""
+        torch, types, operators = self._torch, Counter[tuple[str, bool]](), self._operators
+        interpreter: Any = torch.fx.Interpreter
+
+        class Looker(interpreter):  # type: ignore[misc]
+            def run_node(self, node: Any) -> Any:
+                value = super().run_node(node)
+                if isinstance(value, torch.Tensor) and node.name in operators:
+                    is_layer = operators[node.name][1] in _LAYERS
+                    kind = str(value.dtype).removeprefix("torch.")
+                    types[kind, is_layer] += value.numel()
+                return value
+
+        with torch.inference_mode():
+            Looker(self.module).run(*tensors)
+        return types
+
+    def times(self, tensors: Sequence[Any], runs: int) -> dict[tuple[str, str], int]:
+        """Return ns of ``runs`` runs by name and operator of the ONNX node."""
+        spent = Counter[str]()
+        interpreter: Any = self._torch.fx.Interpreter
+
+        class Timer(interpreter):  # type: ignore[misc]
+            def run_node(self, node: Any) -> Any:
+                start = time.perf_counter_ns()
+                value = super().run_node(node)
+                spent[node.name] += time.perf_counter_ns() - start
+                return value
+
+        with self._torch.inference_mode():
+            for _ in range(runs):
+                Timer(self.module).run(*tensors)
+        known = self._operators
+        return {known[node]: ns for node, ns in spent.items() if node in known}
 
 
 def convert(
@@ -83,7 +148,7 @@ def convert(
         raise Unsupported(
             f"onnx2torch: {type(error).__name__}: {error}", "it cannot convert this model"
         ) from error
-    return Converted(module, inputs, examples, operators)
+    return Converted(torch, module, inputs, examples, operators)
 
 
 def _examples(torch: Any, onnx: Any, model: Any, names: Sequence[str]) -> list[Any]:

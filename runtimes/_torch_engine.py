@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-import time
-from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -22,10 +20,10 @@ from onnxbench.adapting import (
 from onnxbench.errors import InputRefused, OutOfMemory, Unsupported
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Sequence
 
     from onnxbench.protocols import Tensor
-    from onnxbench.runtimes._torch_convert import Converted
     from onnxbench.types import BuildRequest, JsonObject, OpTime, PlacementDoc
 
     Array = np.ndarray[Any, np.dtype[Any]]
@@ -36,14 +34,42 @@ RUNS = 10
 """Runs whose operators are timed."""
 
 _NUMPY = {"float": "float32", "double": "float64"}
-_LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "LSTM", "GRU", "RNN")
 _MATMUL = {"high": "tf32", "medium": "bfloat16"}
 """What torch may compute products of float32 in, by get_float32_matmul_precision."""
 
 
+class Network(Protocol):
+    """What runs: a module in evaluation mode, however it came to be.
+
+    It takes the ``inputs``, by position and named in the order of the module; ``examples``: zeros
+    for them. ``facts``: what a record says of it.
+    """
+
+    module: Any
+    inputs: tuple[str, ...]
+    examples: list[Any]
+    facts: JsonObject
+
+    def flat(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Return ``call``, the module or what was compiled of it, so that it returns a sequence
+        with one tensor per output, in the order of the ONNX file."""
+
+    def to_compile(self) -> tuple[Any, str]:
+        """Return what torch.compile is given, and why it is not one graph where that is known."""
+
+    def counts(self) -> dict[str, int]:
+        """Return the operators that run, by kind."""
+
+    def types(self, tensors: Sequence[Any]) -> Counter[tuple[str, bool]]:
+        """Return output elements by type and whether a heavy layer made them; runs once."""
+
+    def times(self, tensors: Sequence[Any], runs: int) -> dict[tuple[str, str], int]:
+        """Return ns of ``runs`` eager runs by name and kind of operator."""
+
+
 class TorchEngine(PlainEngine):
-    """Calls ``call``, the module or what was compiled from it, on tensors that share memory with
-    the bound arrays.
+    """Calls ``compiled``, or the module of ``network``, on tensors that share memory with the
+    bound arrays.
 
     Boundary ``host``: arrays become tensors and tensors arrays, neither of which copies.
     ``device``: tensors in and out. The outputs are new ones in every run, as torch makes them.
@@ -52,26 +78,27 @@ class TorchEngine(PlainEngine):
     def __init__(
         self,
         torch: Any,
-        converted: Converted,
-        call: Callable[..., Any],
+        network: Network,
         request: BuildRequest,
+        compiled: Callable[..., Any] | None,
         facts: JsonObject,
     ) -> None:
         self.run: Callable[[], object] = not_bound
         self._torch = torch
-        self._converted = converted
+        self._network = network
+        self._is_eager = compiled is None
+        call = network.flat(network.module) if compiled is None else compiled
         self._call = torch.inference_mode()(call)
-        self._call_is_module = call is converted.module
         self._request = request
-        self._facts = facts
-        self._watch = _Watch(torch, converted) if request.profile else None
+        self._facts = {**network.facts, **facts}
+        self._tensors: list[Any] = []
 
     def bind(self, inputs: Sequence[Tensor]) -> None:
         """Bind ``inputs`` in the order of the module. Raises InputRefused."""
         given = {tensor.name: self._checked(tensor) for tensor in inputs}
-        if lacking := [name for name in self._converted.inputs if name not in given]:
+        if lacking := [name for name in self._network.inputs if name not in given]:
             raise InputRefused(f"input {lacking[0]!r} is not given", "give it with --inputs")
-        arrays = [given[name] for name in self._converted.inputs]
+        arrays = [given[name] for name in self._network.inputs]
         call, tensors = self._call, [self._torch.from_numpy(array) for array in arrays]
         bare: Callable[[], object]
         if self._request.boundary == "device":
@@ -85,14 +112,13 @@ class TorchEngine(PlainEngine):
             def bare() -> object:
                 return [output.numpy() for output in call(*map(from_numpy, arrays))]
 
-        if self._watch is not None:
-            self._watch.look(tensors)
+        self._tensors = tensors
         self.run = guarded(self, bare, translate)
 
     def outputs(self, result: Any) -> dict[str, Array]:
         """Return ``result`` of the last run by name, in the types of the ONNX file."""
         return {
-            spec.name: np.asarray(value).astype(_NUMPY.get(spec.dtype, spec.dtype), copy=False)
+            spec.name: np.asarray(value).astype(numpy_type(spec.dtype), copy=False)
             for spec, value in zip(self._request.outputs, result, strict=True)
         }
 
@@ -115,22 +141,19 @@ class TorchEngine(PlainEngine):
 
     def placement(self) -> tuple[list[PlacementDoc], str | None]:
         """Return the operators, which all run in torch's kernels on the processor."""
-        effective = mainly(self._watch.types) if self._watch is not None else None
+        effective = mainly(self._network.types(self._tensors))
         if effective == "float32":
             effective = _MATMUL.get(self._torch.get_float32_matmul_precision(), effective)
-        return [one_place(PROVIDER, self._converted.counts())], effective
+        return [one_place(PROVIDER, self._network.counts())], effective
 
     def op_times(self) -> list[OpTime]:
         """Return the time of each operator over `RUNS` runs of their own, the longest first.
 
-        Eager: by ONNX node. Compiled: by torch's own operator, as its profiler tells them apart;
-        fused loops are part of the graph that calls them.
+        Eager: by ONNX node, or by module of the source. Compiled: by torch's own operator, as its
+        profiler tells them apart; fused loops are part of the graph that calls them.
         """
-        if self._watch is None:
-            return []
-        if self._call_is_module:
-            spent, known = self._watch.times(), self._converted.operators
-            named = {known[node]: ns for node, ns in spent.items() if node in known}
+        if self._is_eager:
+            named = self._network.times(self._tensors, RUNS)
         else:
             named = {(name, name): ns for name, ns in self._profiled().items()}
         return longest_first((name, op, PROVIDER, ns, RUNS) for (name, op), ns in named.items())
@@ -139,8 +162,8 @@ class TorchEngine(PlainEngine):
         """Drop module and tensors."""
         self.run = not_bound
         self._call = not_bound
-        self._watch = None
-        del self._converted
+        self._tensors = []
+        del self._network
         gc.collect()  # a module and its fx graph refer to one another
 
     def _profiled(self) -> dict[str, int]:
@@ -163,57 +186,9 @@ class TorchEngine(PlainEngine):
         return tensor.array
 
 
-class _Watch:
-    """Looks at the module operator by operator, outside of what is run: types and times."""
-
-    def __init__(self, torch: Any, converted: Converted) -> None:
-        self.types = Counter[tuple[str, bool]]()
-        self._torch = torch
-        self._converted = converted
-        self._tensors: list[Any] = []
-
-    def look(self, tensors: list[Any]) -> None:
-        """Run once on ``tensors``, and remember in which types the layers compute."""
-        self._tensors = tensors
-        self.types = _types(self._torch, self._converted, tensors)
-
-    def times(self) -> Counter[str]:
-        """Return ns per fx node over `RUNS` runs of the module, one operator after another."""
-        return _times(self._torch, self._converted, self._tensors)
-
-
-def _types(torch: Any, converted: Converted, tensors: list[Any]) -> Counter[tuple[str, bool]]:
-    """Return output elements by type and whether a layer made them."""
-    types, operators = Counter[tuple[str, bool]](), converted.operators
-
-    class Looker(torch.fx.Interpreter):  # type: ignore[misc]
-        def run_node(self, node: Any) -> Any:
-            value = super().run_node(node)
-            if isinstance(value, torch.Tensor) and node.name in operators:
-                is_layer = operators[node.name][1] in _LAYERS
-                kind = str(value.dtype).removeprefix("torch.")
-                types[kind, is_layer] += value.numel()
-            return value
-
-    with torch.inference_mode():
-        Looker(converted.module).run(*tensors)
-    return types
-
-
-def _times(torch: Any, converted: Converted, tensors: list[Any]) -> Counter[str]:
-    spent = Counter[str]()
-
-    class Timer(torch.fx.Interpreter):  # type: ignore[misc]
-        def run_node(self, node: Any) -> Any:
-            start = time.perf_counter_ns()
-            value = super().run_node(node)
-            spent[node.name] += time.perf_counter_ns() - start
-            return value
-
-    with torch.inference_mode():
-        for _ in range(RUNS):
-            Timer(converted.module).run(*tensors)
-    return spent
+def numpy_type(dtype: str) -> str:
+    """Return numpy's name of the ONNX type ``dtype``."""
+    return _NUMPY.get(dtype, dtype)
 
 
 def translate(error: Exception) -> Exception:

@@ -243,9 +243,15 @@ def test_a_file_is_rewritten_and_compared_with_itself(
 
 
 def test_locating_exports_on_demand(shared: ArtifactFolder, tmp_path: Path) -> None:
-    path, weights = Exports(RANDOM, shared).locate(network("small"), tmp_path)
-    assert path.is_relative_to(shared.root)
-    assert weights == "random: seed 0"
+    found = Exports(RANDOM, shared).locate(network("small"), tmp_path)
+    assert found.path.is_relative_to(shared.root)
+    assert found.weights == "random: seed 0"
+    assert found.origin is not None
+    assert found.origin.exporter == "onnxbench.exporters.torch_module:TorchExporter"
+    assert found.origin.request["location"] == network("small").location
+    assert Exports(RANDOM, shared).locate(network("small"), tmp_path) == found, "from the cache too"
+    file = ModelSpec("m", f"file:{found.path}")
+    assert Exports(RANDOM, shared).locate(file, tmp_path).origin is None
     with pytest.raises(ExportError, match="no_module") as caught:
         Exports(RANDOM, shared).locate(network("no_module"), tmp_path)
     assert caught.value.hint

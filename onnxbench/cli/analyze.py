@@ -210,7 +210,7 @@ def _located(model: str, catalog: str | None, weights: str | None) -> Path:
     ):
         choice = export_request.weights(weights)
         exports = export_request.on_demand(choice, say=lambda _: None)
-        return exports.locate(spec, Path(folder))[0]
+        return exports.locate(spec, Path(folder)).path
 
 
 def _hashed(path: Path) -> "JsonObject":

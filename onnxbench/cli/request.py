@@ -128,12 +128,15 @@ def choice(registered: registry.Registered) -> Choice:
         converter=found.adapter.revision if isinstance(found.adapter, Converting) else None,
         build_s=getattr(found.adapter, "build_s", 0.0),
         device=partial(device.of, found.adapter) if found.adapter else None,
+        wants_origin=getattr(found.adapter, "wants_origin", None),
+        source_worker=lambda origin: _worker(registered.value, origin.exporter),
     )
 
 
-def _worker(adapter: str) -> str:
+def _worker(adapter: str, exporter: str = "") -> str:
     """Return the hash of the bundle that serves ``adapter``: it names the code that measures."""
-    return bundle.fingerprint(bundle.contents(adapter.partition(":")[0]))[:20]
+    modules = (each.partition(":")[0] for each in (adapter, exporter))
+    return bundle.fingerprint(bundle.contents(*modules))[:20]
 
 
 def threads(text: str | None) -> tuple[int, ...]:

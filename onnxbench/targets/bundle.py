@@ -29,26 +29,32 @@ EXPORTING = ("onnxbench.worker", "onnxbench.exporters")
 MAIN = "from onnxbench.worker.{module} import main\n\nmain()\n"
 
 
-def contents(adapter_module: str) -> dict[str, bytes]:
+def contents(adapter_module: str, exporter_module: str = "") -> dict[str, bytes]:
     """Return relative path → bytes of the bundle that measures with ``adapter_module``.
 
-    A third-party adapter brings the whole of its own top-level package along.
+    A third-party adapter brings the whole of its own top-level package along. With
+    ``exporter_module`` the exporters, and that one's package, are carried too: the adapter runs
+    the network that it builds.
     """
-    return _contents(adapter_module, MEASURING, "main")
+    if not exporter_module:
+        return _contents((adapter_module,), MEASURING, "main")
+    packages = tuple(dict.fromkeys((*MEASURING, *EXPORTING)))
+    return _contents((adapter_module, exporter_module), packages, "main")
 
 
 def exporter_contents(exporter_module: str) -> dict[str, bytes]:
     """Return relative path → bytes of the bundle that exports with ``exporter_module``."""
-    return _contents(exporter_module, EXPORTING, "converting")
+    return _contents((exporter_module,), EXPORTING, "converting")
 
 
-def _contents(plugin_module: str, packages: Sequence[str], main: str) -> dict[str, bytes]:
+def _contents(
+    plugin_modules: Sequence[str], packages: Sequence[str], main: str
+) -> dict[str, bytes]:
     core = resources.files("onnxbench")
     files = {f"onnxbench/{name}": (core / name).read_bytes() for name in MODULES}
     for package in packages:
         files.update(_sources(resources.files(package), package.replace(".", "/")))
-    top = plugin_module.partition(".")[0]
-    if top != "onnxbench":
+    for top in {module.partition(".")[0] for module in plugin_modules} - {"onnxbench"}:
         files.update(_package_or_module(top))
     files["__main__.py"] = MAIN.format(module=main).encode()
     return files

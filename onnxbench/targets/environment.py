@@ -6,12 +6,9 @@ import os
 import random
 import re
 import site
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from onnxbench.probes.software import RECORDED_VARIABLES
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PASSED = {"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SYSTEMROOT", "VIRTUAL_ENV"}
 """Passed besides those that the worker records with its result."""
@@ -51,6 +48,23 @@ def child_environment(home: Path, padding_seed: str) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "ONNXBENCH_PADDING": "x" * random.Random(padding_seed).randrange(PADDING_BYTES),
     }
+
+
+def source_environment(home: Path, padding_seed: str) -> dict[str, str]:
+    """Return `child_environment`, and with it the folders that hold the user's trained weights.
+
+    For a child that builds a network from its source. The export has fetched them already: the
+    hub of Hugging Face stays offline.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    folders = {
+        name: Path(os.environ.get(name) or Path(base, default)).absolute()
+        for name, default in (("HF_HOME", "huggingface"), ("TORCH_HOME", "torch"))
+    }
+    if chosen := os.environ.get("HF_HUB_CACHE"):
+        folders["HF_HUB_CACHE"] = Path(chosen).absolute()
+    there = {name: str(folder) for name, folder in folders.items() if folder.is_dir()}
+    return {**child_environment(home, padding_seed), **there}
 
 
 def exporter_environment(scratch: Path, *, threads: int, download: bool) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeGuard, get_args
 
 from onnxbench.probes import memory
 from onnxbench.targets import bundle
-from onnxbench.targets.environment import child_environment
+from onnxbench.targets.environment import child_environment, source_environment
 from onnxbench.targets.process import Deadlines, Outcome, supervise
 from onnxbench.text import safe_block
 from onnxbench.types import ChildResult, ErrorDoc, Limits, Measurement, Status
@@ -37,19 +37,28 @@ class LocalTarget:
     def __init__(self, interpreter: str = sys.executable, cache: Path | None = None) -> None:
         self._interpreter = interpreter
         self._cache = cache or bundle.cache_folder()
-        self._bundles: dict[str, Path] = {}
+        self._bundles: dict[tuple[str, str], Path] = {}
 
-    def bundle_for(self, adapter: str) -> Path:
-        """Return the bundle folder that serves ``adapter`` (``module:attribute``)."""
-        module = adapter.partition(":")[0]
-        if module not in self._bundles:
-            self._bundles[module] = bundle.materialize(bundle.contents(module), self._cache)
-        return self._bundles[module]
+    def bundle_for(self, adapter: str, exporter: str = "") -> Path:
+        """Return the bundle folder that serves ``adapter`` (``module:attribute``).
+
+        ``exporter``: named alike, of a network that the adapter builds from its source.
+        """
+        modules = adapter.partition(":")[0], exporter.partition(":")[0]
+        if modules not in self._bundles:
+            self._bundles[modules] = bundle.materialize(bundle.contents(*modules), self._cache)
+        return self._bundles[modules]
 
     def run_worker(self, request: JsonObject, limits: Limits) -> ChildResult:
         """Run one worker on ``request`` (`onnxbench.worker.job.Job.document`) to its end."""
-        argv = [self._interpreter, str(self.bundle_for(request["adapter"]))]
-        return run_child(argv, request, limits)
+        origin = request.get("origin")
+        folder = self.bundle_for(request["adapter"], origin["exporter"] if origin else "")
+        return run_child(
+            [self._interpreter, str(folder)],
+            request,
+            limits,
+            environment=source_environment if origin else child_environment,
+        )
 
 
 def run_child(

@@ -15,6 +15,7 @@ from onnxbench.types import (
     ExpectedOutput,
     InputRecipe,
     Limits,
+    Origin,
     Sampling,
     TensorSpec,
 )
@@ -51,9 +52,9 @@ class Job:
     worker, so that a result can only belong to this job. ``declared_inputs`` and
     ``declared_outputs``: as the file has them. ``converted``: the folder of the converted model,
     None where nothing has to be converted; ``cache``: the one for what the runtime compiles.
-    ``provider``/``allow_fallback``: as in `onnxbench.types.PlannedCell`. ``declared``: the type of
-    most of the graph's arithmetic, "" if nobody knows. ``reference``: what a ``reference`` child
-    writes, and ``facts`` and ``timed`` children are compared with.
+    ``provider``, ``allow_fallback`` and ``origin``: as in `onnxbench.types.PlannedCell`.
+    ``declared``: the type of most of the graph's arithmetic, "" if nobody knows. ``reference``:
+    what a ``reference`` child writes, and ``facts`` and ``timed`` children are compared with.
     """
 
     nonce: str
@@ -78,6 +79,7 @@ class Job:
     allow_fallback: bool = False
     declared: str = ""
     reference: Reference | None = None
+    origin: Origin | None = None
 
     def document(self) -> JsonObject:
         """Return the job as JSON."""
@@ -98,6 +100,7 @@ class Job:
             shapes={recipe.name: recipe.shape for recipe in self.inputs},
             converted=self.converted,
             cache=self.cache,
+            origin=self.origin,
         )
 
     def convert_request(self, folder: str) -> ConvertRequest:
@@ -126,7 +129,12 @@ class Job:
         for field in ("declared_inputs", "declared_outputs"):
             raw[field] = tuple(_tensor_spec(spec) for spec in raw[field])
         raw["reference"] = Reference(**raw["reference"]) if raw["reference"] else None
+        raw["origin"] = _origin(raw["origin"]) if raw["origin"] else None
         return cls(**raw)
+
+
+def _origin(raw: dict[str, Any]) -> Origin:
+    return Origin(**{**raw, "modules": tuple(raw["modules"])})
 
 
 def _tensor_spec(raw: dict[str, Any]) -> TensorSpec:

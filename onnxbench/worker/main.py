@@ -24,7 +24,7 @@ from onnxbench.worker.job import Job
 from onnxbench.worker.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from onnxbench.protocols import RuntimeAdapter
     from onnxbench.types import ErrorDoc, Measurement, Status
@@ -68,6 +68,8 @@ def _run(job: Job, channel: Channel, watchdog: Watchdog, measurement: Measuremen
         adapter = load_adapter(job.adapter)
         for module in adapter.modules:
             importlib.import_module(module)
+        if job.origin is not None:
+            _import_those_there(job.origin.modules)
     check_unchanged(job)
     if job.mode == "convert":
         if not isinstance(adapter, Converting):
@@ -149,6 +151,16 @@ def load_adapter(reference: str) -> RuntimeAdapter:
     found = getattr(importlib.import_module(module_name), attribute)
     adapter: RuntimeAdapter = found() if isinstance(found, type) else found
     return adapter
+
+
+def _import_those_there(modules: Sequence[str]) -> None:
+    """Import what the source of a network needs, lest it count as memory of its weights.
+
+    What is not there is left to the adapter, which can say what follows from that.
+    """
+    for module in modules:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
 
 
 def check_unchanged(job: Job) -> None:

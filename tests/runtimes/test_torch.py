@@ -175,7 +175,8 @@ def test_operators_are_timed_by_node(there: Target, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("adapter", "options", "hint"),
     [
-        (EAGER, {"mode": "default"}, "it has none: leave --set out"),
+        (EAGER, {"threads": "2"}, "one of: module"),
+        (EAGER, {"module": "own"}, "one of: onnx2torch, source"),
         (COMPILED, {"modes": "default"}, "did you mean --set mode=…?"),
         (COMPILED, {"mode": "fastest"}, "one of: default, max-autotune-no-cudagraphs"),
         (COMPILED, {"freezing": "maybe"}, "--set freezing=1"),
