@@ -24,6 +24,7 @@ from onnxbench.types import (
     GivenTensor,
     Limits,
     ModelSpec,
+    Origin,
     Sampling,
     Status,
     TensorSpec,
@@ -100,6 +101,33 @@ def test_an_option_that_chooses_a_device_decides_the_cell_s() -> None:
         refused(), choices=[several], sweep=Sweep(options=(Setting("on", ("npu",)),))
     ).refused
     assert first.cell.device == unit
+
+
+def test_only_what_runs_the_source_is_told_of_it_and_a_file_is_refused() -> None:
+    origin = Origin("package:Exporter", ("torch",), {"seed": 0})
+    several = dataclasses.replace(
+        choice(),
+        worker="plain",
+        wants_origin=lambda options: options["module"] == "source",
+        source_worker=lambda origin: f"with {origin.exporter}",
+    )
+    sweep = Sweep(options=(Setting("module", ("file", "source")),))
+    plan = make(candidate("m", origin=origin), candidate("n"), choices=[several], sweep=sweep)
+    told = [(each.cell.model_id, each.origin, each.worker) for each in plan.cells]
+    assert told == [
+        ("m", None, "plain"),
+        ("m", origin, "with package:Exporter"),
+        ("n", None, "plain"),
+    ]
+    (skip,) = plan.skips
+    assert (skip.model_id, skip.status) == ("n", "unsupported")
+    assert "this is a file" in skip.reason
+    assert skip.hint
+    other = dataclasses.replace(origin, request={"seed": 1})
+    plans = [
+        make(candidate(origin=each), choices=[several], sweep=sweep) for each in (origin, other)
+    ]
+    assert len({each.key("host") for each in plans}) == 2
 
 
 def test_a_fixed_batch_is_kept_or_skipped() -> None:

@@ -74,6 +74,17 @@ def test_an_exporter_finds_all_of_ours_in_its_bundle() -> None:
                 assert {f"{path}.py", f"{path}/__init__.py"} & carried.keys(), f"{name}: {path}"
 
 
+def test_only_what_runs_a_network_from_its_source_carries_exporters(
+    files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "foreign_exporter.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    added = set(bundle.contents(ADAPTER, "foreign_exporter")) - set(files)
+    assert "onnxbench/exporters/timm.py" in added
+    ours = {name for name in added if name.startswith("onnxbench/exporters/")}
+    assert added - ours == {"foreign_exporter.py"}
+
+
 def test_a_third_party_adapter_brings_its_own_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,12 @@ import pytest
 
 from onnxbench.probes.software import RECORDED_VARIABLES
 from onnxbench.targets import local
-from onnxbench.targets.environment import PADDING_BYTES, PASSED, child_environment
+from onnxbench.targets.environment import (
+    PADDING_BYTES,
+    PASSED,
+    child_environment,
+    source_environment,
+)
 from onnxbench.types import InputRecipe, Limits
 from tests.targets.child import job, run
 
@@ -147,3 +152,22 @@ def test_a_timed_child_is_never_profiled(target: Target) -> None:
         assert request["profile"] is profiled
         assert Path(request["scratch"]).is_absolute()
         assert not Path(request["scratch"]).exists()
+
+
+def test_a_source_finds_the_user_s_trained_weights_and_nothing_else_of_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HF_HOME", "HF_HUB_CACHE", "TORCH_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    private = child_environment(tmp_path, "")
+    assert source_environment(tmp_path, "") == private, "folders that are not there are not named"
+    (tmp_path / "caches" / "huggingface").mkdir(parents=True)
+    (tmp_path / "weights").mkdir()
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "weights"))
+    assert source_environment(tmp_path, "") == {
+        **private,
+        "HF_HOME": str(tmp_path / "caches" / "huggingface"),
+        "TORCH_HOME": str(tmp_path / "weights"),
+    }
+    assert private["HF_HUB_OFFLINE"] == "1"
