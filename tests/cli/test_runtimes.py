@@ -184,3 +184,38 @@ def test_a_float16_graph_on_the_processor_is_said_to_be_computed_in_float32(
     model = nets.conv(tmp_path / "half.onnx", TensorProto.FLOAT16)
     [record] = onnxbench("run", model, *SHORT, "--json").records
     assert (record["status"], record["precision_effective"]) == ("ok", "float32")
+
+
+def test_the_exporter_s_own_module_stands_beside_what_was_made_of_its_file(
+    installed: Install, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    installed("torch")
+    home = tmp_path / "home"  # what is exported is not kept among the user's
+    home.mkdir()
+    shared = environments.home()
+    (home / "environments").symlink_to(shared / "environments", target_is_directory=True)
+    monkeypatch.setenv("ONNXBENCH_HOME", str(home))
+    networks = Path(__file__).parents[1] / "exporters" / "networks.py"
+    catalog = tmp_path / "models.yaml"
+    entry = f'{{id: small, source: "torch:{networks}:small", inputs: {{x: [batch, 3, 16, 16]}}}}'
+    file = f'{{id: file, source: "file:{linear(tmp_path / "linear.onnx")}"}}'
+    catalog.write_text(f"version: 1\nmodels: [{entry}, {file}]\n")
+    done = onnxbench(
+        "run", "small", "file", "--models", catalog, "--weights", "random", "-r", "torch",
+        "--set", "module=onnx2torch,source", *SHORT, "--json",
+    )  # fmt: skip
+    by_model = {(r["cell"]["model"]["id"], r["cell"]["options"]["module"]): r for r in done.records}
+    assert [key for key, record in by_model.items() if record["status"] == "ok"] == [
+        ("small", "onnx2torch"),
+        ("small", "source"),
+        ("file", "onnx2torch"),
+    ], done.err
+    made, own = by_model["small", "onnx2torch"], by_model["small", "source"]
+    assert made["cell"]["model"]["sha256"] == own["cell"]["model"]["sha256"]
+    assert own["parity"]["reference"] == "onnxruntime-cpu"
+    assert own["effective"]["module"] == "source"
+    assert "Conv2d" in own["placement"][0]["operators"]
+    assert made["tool"]["worker"] != own["tool"]["worker"], "it carries the exporters"
+    (skip,) = done.document["skipped"]
+    assert (skip["model"], skip["status"]) == ("file", "unsupported")
+    assert "this is a file" in skip["reason"]
