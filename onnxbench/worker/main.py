@@ -69,7 +69,7 @@ def _run(job: Job, channel: Channel, watchdog: Watchdog, measurement: Measuremen
         for module in adapter.modules:
             importlib.import_module(module)
         if job.origin is not None:
-            _import_those_there(job.origin.modules)
+            _import_what_can_be(job.origin.modules)
     check_unchanged(job)
     if job.mode == "convert":
         if not isinstance(adapter, Converting):
@@ -153,13 +153,13 @@ def load_adapter(reference: str) -> RuntimeAdapter:
     return adapter
 
 
-def _import_those_there(modules: Sequence[str]) -> None:
+def _import_what_can_be(modules: Sequence[str]) -> None:
     """Import what the source of a network needs, lest it count as memory of its weights.
 
-    What is not there is left to the adapter, which can say what follows from that.
+    What cannot be imported is left to the adapter, which can say what follows from that.
     """
     for module in modules:
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(Exception):  # a package that does not fit another raises anything
             importlib.import_module(module)
 
 
