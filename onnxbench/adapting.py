@@ -167,11 +167,12 @@ def mainly(spent: Mapping[tuple[str, bool], float]) -> str | None:
 
     if not spent:
         return None
-    main, is_heavy = max(spent, key=weight)
-    if not main or not is_heavy:
+    main, decided_by_heavy = max(spent, key=weight)
+    if not main or not decided_by_heavy:
         return main or None
-    heavy = {precision: cost for (precision, is_heavy), cost in spent.items() if is_heavy}
-    shares = {precision: cost / sum(heavy.values()) for precision, cost in heavy.items()}
+    costs = {precision: cost for (precision, heavy), cost in spent.items() if heavy}
+    total = sum(costs.values()) or 1  # layers of no elements take nothing
+    shares = {precision: cost / total for precision, cost in costs.items()}
     others = [
         f"{share:.0%} {precision or 'unknown'}".replace("%", " %")
         for precision, share in sorted(shares.items(), key=lambda item: -item[1])

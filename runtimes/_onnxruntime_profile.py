@@ -129,7 +129,7 @@ class Profile:
                 quantized = provider in self._quantized
                 named = self._naming.of(provider, kind, heavy=heavy, quantized=quantized)
                 spent[named or "", heavy] += kernel["dur"] + 1
-        return mainly(spent) or None
+        return mainly(spent)
 
     def _recorded(self) -> list[dict[str, Any]]:
         if self._kernels is None:

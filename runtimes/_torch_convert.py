@@ -18,22 +18,20 @@ import numpy as np
 from onnxbench.errors import NotInstalled, OutOfMemory, Unsupported
 from onnxbench.runtimes import _torch_operators
 from onnxbench.runtimes._onnx_shapes import with_shapes
+from onnxbench.runtimes._torch_engine import Network
 from onnxbench.runtimes._torch_fold import fold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from onnxbench.types import JsonObject
-
 _BY_VALUE = ("NonZero", "NonMaxSuppression", "TopK", "Unique", "Compress")
 """Operators whose outputs' shapes may depend on values: with one of them, no shape is constant."""
-
 
 _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "LSTM", "GRU", "RNN")
 
 
-class Converted:
-    """An `onnxbench.runtimes._torch_engine.Network` of one module that returns a tuple.
+class Converted(Network):
+    """A network that is one torch.fx module and returns a tuple.
 
     ``operators``: fx node → name and operator of its ONNX node.
     """
@@ -46,11 +44,7 @@ class Converted:
         examples: list[Any],
         operators: Mapping[str, tuple[str, str]],
     ) -> None:
-        self.module = module
-        self.inputs = tuple(inputs)
-        self.examples = examples
-        self.facts: JsonObject = {"module": "onnx2torch"}
-        self._torch = torch
+        super().__init__(torch, module, inputs, examples, {"module": "onnx2torch"})
         self._operators = dict(operators)
 
     def flat(self, call: Callable[..., Any]) -> Callable[..., Any]:

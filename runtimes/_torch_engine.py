@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-from typing import TYPE_CHECKING, Any, Protocol
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,31 +39,45 @@ _MATMUL = {"high": "tf32", "medium": "bfloat16"}
 """What torch may compute products of float32 in, by get_float32_matmul_precision."""
 
 
-class Network(Protocol):
+class Network(ABC):
     """What runs: a module in evaluation mode, however it came to be.
 
     It takes the ``inputs``, by position and named in the order of the module; ``examples``: zeros
     for them. ``facts``: what a record says of it.
     """
 
-    module: Any
-    inputs: tuple[str, ...]
-    examples: list[Any]
-    facts: JsonObject
+    def __init__(
+        self,
+        torch: Any,
+        module: Any,
+        inputs: Sequence[str],
+        examples: list[Any],
+        facts: JsonObject,
+    ) -> None:
+        self.module = module
+        self.inputs = tuple(inputs)
+        self.examples = examples
+        self.facts = facts
+        self._torch = torch
 
+    @abstractmethod
     def flat(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """Return ``call``, the module or what was compiled of it, so that it returns a sequence
         with one tensor per output, in the order of the ONNX file."""
 
+    @abstractmethod
     def to_compile(self) -> tuple[Any, str]:
         """Return what torch.compile is given, and why it is not one graph where that is known."""
 
+    @abstractmethod
     def counts(self) -> dict[str, int]:
         """Return the operators that run, by kind."""
 
+    @abstractmethod
     def types(self, tensors: Sequence[Any]) -> Counter[tuple[str, bool]]:
         """Return output elements by type and whether a heavy layer made them; runs once."""
 
+    @abstractmethod
     def times(self, tensors: Sequence[Any], runs: int) -> dict[tuple[str, str], int]:
         """Return ns of ``runs`` eager runs by name and kind of operator."""
 

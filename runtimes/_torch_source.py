@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from onnxbench.errors import OnnxBenchError, Unsupported
-from onnxbench.runtimes._torch_engine import numpy_type, translate
+from onnxbench.runtimes._torch_engine import Network, numpy_type, translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 _WITHOUT = "leave --set module=source out"
 
 
-class SourceModule:
-    """An `onnxbench.runtimes._torch_engine.Network` of any ``module``, which may return anything
-    that holds tensors. It is looked at by hooks: it need not be traceable."""
+class SourceModule(Network):
+    """A network of any ``module``, which may return anything that holds tensors. It is looked at by
+    hooks: it need not be traceable."""
 
     def __init__(
         self,
@@ -35,11 +35,7 @@ class SourceModule:
         examples: list[Any],
         facts: JsonObject,
     ) -> None:
-        self.module = module
-        self.inputs = tuple(inputs)
-        self.examples = examples
-        self.facts = facts
-        self._torch = torch
+        super().__init__(torch, module, inputs, examples, facts)
         with torch.inference_mode():
             result = module(*examples)
         self._is_flat = isinstance(result, (tuple, list)) and all(map(torch.is_tensor, result))
@@ -197,11 +193,7 @@ def _hooks(
 
 
 def _leaves(torch: Any, result: Any) -> list[Any]:
-    """Return the tensors in ``result``, in the order in which exporters name them."""
-    if isinstance(result, torch.Tensor):
+    """Return the tensors in ``result``, in the order in which torch's exporters take them."""
+    if torch.is_tensor(result):  # as nearly always, in each timed run
         return [result]
-    if isinstance(result, dict):
-        result = result.values()
-    elif not isinstance(result, (tuple, list)):
-        return []
-    return [tensor for each in result for tensor in _leaves(torch, each)]
+    return [leaf for leaf in torch.utils._pytree.tree_leaves(result) if torch.is_tensor(leaf)]  # noqa: SLF001

@@ -124,3 +124,4 @@ def test_what_less_was_computed_in_is_told_with_its_share() -> None:
     assert narrowest(told) == "int8"
     assert mainly({("float32", True): 3, ("", True): 1}) == "float32 with 25 % unknown"
     assert mainly({("float32", True): 1, ("", True): 3}) is None
+    assert mainly({("float32", True): 0}) == "float32", "of no elements"

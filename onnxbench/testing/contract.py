@@ -256,8 +256,9 @@ class AdapterContract:
             _good(self._children.run(model, threads=1)).get("memory", {}).get("phases", {})
             for model in (self._model(), self._heavy())
         )
-        kept = [phases["close"]["uss_bytes"] for phases in (small, large)]
-        before = [phases["import"]["uss_bytes"] for phases in (small, large)]
+        # Not USS: pages of libraries move in and out of it as other processes that map them end.
+        kept = [phases["close"]["rss_bytes"] for phases in (small, large)]
+        before = [phases["import"]["rss_bytes"] for phases in (small, large)]
         if None in (*kept, *before):  # not Linux
             return
         more = (kept[1] - before[1]) - (kept[0] - before[0])

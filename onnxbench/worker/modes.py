@@ -235,16 +235,16 @@ def run_op_times(
 def said(method: str, ask: Callable[[], Any]) -> Any:
     """Return what an engine says of itself. Raises AdapterError for what no document can hold."""
     try:
-        answer = ask()
-        json.dumps(answer)
+        told = ask()
+        json.dumps(told)
         if method == "placement":
-            _, _ = answer
+            _, _ = told
     except (TypeError, ValueError) as error:
         raise AdapterError(
             f"the adapter's {method}() gives no answer that can be kept: {error}",
             "report it to the author of the adapter",
         ) from error
-    return answer
+    return told
 
 
 def placement(job: Job, engine: Engine, measurement: Measurement) -> None:
